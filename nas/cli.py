@@ -1,0 +1,393 @@
+"""The command line: parse, call one workflow, print, exit code. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.errors import NasError, UsageError
+from nas.units import parse_bytes, parse_count, parse_milliseconds
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+    add_completion=True,
+    help="Finds the best vision network for your device and your latency limit, and proves it.\n\n"
+    "\b\nExamples:\n"
+    "  nas demo\n"
+    "  nas train-supernet --space scan-mix-tiny --data cluttered-digits\n"
+    "  nas profile --device cpu\n"
+    "  nas search --device cpu --max-latency 1ms\n"
+    "  nas finetune --pick best\n"
+    "  nas compare\n"
+    "  nas report",
+)
+
+Run = Annotated[Path | None, typer.Option("--run", help="The run's folder; default: the newest under runs/.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Everything random follows from it.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no talk.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue where an interrupted run stopped.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")]
+
+EXIT_USAGE, EXIT_USER, EXIT_CHECK, EXIT_INTERRUPTED = 2, 3, 4, 130
+
+
+def unit(parse: Callable[[str], float]) -> Callable[[str], float]:
+    """Turn a parser of a number with a unit into one for options: a usage error exits with 2."""
+
+    def parsed(text: str) -> float:
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parsed
+
+
+def talk_of(quiet: bool) -> Any:
+    """Make the voice that talks on stderr."""
+    from nas.progress import Talk
+
+    return Talk(quiet)
+
+
+def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+    """Print a command's result: JSON, or its last lines for a person."""
+    if as_json:
+        print(json.dumps(result))
+    else:
+        print("\n".join(lines))
+
+
+@app.command("demo")
+def demo_command(
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of the new run.")] = None,
+    minutes: Annotated[float, typer.Option("--minutes", min=1.0, help="Time to spend, in minutes.")] = 10.0,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole story on this CPU: train, profile, search, fine-tune, compare, report.
+
+    \b
+    Examples:
+      nas demo
+      nas demo --minutes 5 --run runs/first
+    """
+    from nas.workflows.demo import demo, last_lines
+
+    result = demo(run=run, minutes=minutes, seed=seed, now=datetime.now(), talk=talk_of(quiet))
+    give(result, as_json, last_lines(result))
+
+
+@app.command("train-supernet")
+def train_supernet_command(
+    space: Annotated[str | None, typer.Option("--space", help="A shipped space or a YAML file.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="A data set's name, or imagefolder:PATH.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of the new run, or of the one to resume.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Run a run's config.yaml again.")] = None,
+    resume: Resume = False,
+    overrides: Set = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Everything random follows from it [0].")] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one weight-sharing supernet.
+
+    \b
+    Examples:
+      nas train-supernet --space scan-mix-tiny --data cluttered-digits --epochs 20
+      nas train-supernet --space my_space.yaml --data imagefolder:photos@64 --set learning_rate=1e-3
+      nas train-supernet --resume
+    """
+    from nas.config import read_config
+    from nas.run_dir import find_run
+
+    options: dict[str, Any] = {}
+    if config is not None or resume:
+        options = read_config(config if config is not None else find_run(run) / "config.yaml")
+    given = {"space": space, "data": data, "seed": seed}
+    options |= {name: value for name, value in given.items() if value is not None}
+    for name in ("space", "data"):
+        if name not in options:
+            example = {"space": "scan-mix-tiny", "data": "cluttered-digits"}[name]
+            raise typer.BadParameter(f"say which: --{name} {example}", param_hint=f"--{name}")
+    settings = {**options.get("settings", {}), **({"epochs": epochs} if epochs is not None else {})}
+
+    from nas.workflows.train_supernet import train_supernet
+
+    result = train_supernet(
+        space=options["space"],
+        data=options["data"],
+        run=run,
+        seed=options.get("seed", 0),
+        resume=resume,
+        overrides=overrides or [],
+        settings=settings,
+        now=datetime.now(),
+        talk=talk_of(quiet),
+    )
+    reached = f"largest {result['accuracy_largest']:.1%}, smallest {result['accuracy_smallest']:.1%} (validation)"
+    give(result, as_json, [f"supernet: {result['run']}, {reached}", "next: nas profile --device cpu"])
+
+
+@app.command("profile")
+def profile_command(
+    device: Annotated[str, typer.Option("--device", help="The name this machine's table gets.")] = "cpu",
+    space: Annotated[str, typer.Option("--space", help="A shipped space or a YAML file.")] = "scan-mix-tiny",
+    data: Annotated[str | None, typer.Option("--data", help="Take the number of classes from this data set.")] = None,
+    backend: Annotated[str, typer.Option("--backend", help="onnxruntime or eager.")] = "onnxruntime",
+    dtype: Annotated[str, typer.Option("--dtype", help="fp32.")] = "fp32",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images per call.")] = 1,
+    validate: Annotated[int, typer.Option("--validate", help="Whole networks that judge the table.")] = 24,
+    resume: Resume = False,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure every block of a space on this machine into a latency table.
+
+    \b
+    Examples:
+      nas profile --device cpu
+      nas profile --device cpu --space my_space.yaml --batch 8
+    """
+    from nas.hardware.profile import Plan
+    from nas.workflows.profile import check_is_here, profile_device
+
+    check_is_here(device)
+    plan = Plan(backend=backend, dtype=dtype, batch=batch, networks=validate, seed=seed)
+    found = profile_device(device=device, space=space, data=data, plan=plan, resume=resume, talk=talk_of(quiet))
+    lines = [f"table: {found['table']}, {found['rows']} measured blocks"]
+    if validate:
+        lines.append(
+            f"held-out networks: MAPE {found['mape']:.1%}, Kendall tau {found['kendall_tau']:.2f} "
+            f"(rerun noise {found['noise_mape']:.1%}; MACs alone: MAPE {found['macs_mape']:.1%}, "
+            f"tau {found['macs_tau']:.2f})"
+        )
+    give(found, as_json, [*lines, f"next: nas search --device {device} --max-latency 1ms"])
+    if not found["passed"]:
+        raise NasCheckFailed("the table predicts whole networks badly: measure again when the machine is quieter")
+
+
+@app.command("search")
+def search_command(
+    device: Annotated[list[str], typer.Option("--device", help="Whose latency table to use; repeatable.")],
+    max_latency: Annotated[
+        float | None,
+        typer.Option("--max-latency", parser=unit(parse_milliseconds), metavar="TIME", help="For example 5ms."),
+    ] = None,
+    max_params: Annotated[
+        float | None,
+        typer.Option("--max-params", parser=unit(parse_count), metavar="COUNT", help="For example 300k."),
+    ] = None,
+    max_size: Annotated[
+        float | None, typer.Option("--max-size", parser=unit(parse_bytes), metavar="SIZE", help="For example 2MB.")
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option("--min-accuracy", min=0.0, max=1.0, help="Keep only these on the front.")
+    ] = None,
+    algorithm: Annotated[str, typer.Option("--algorithm", help="nsga2 or random.")] = "nsga2",
+    budget: Annotated[int, typer.Option("--budget", min=1, help="Subnets whose accuracy is measured.")] = 200,
+    measured_only: Annotated[bool, typer.Option("--measured-only", help="Refuse predicted latencies.")] = False,
+    run: Run = None,
+    resume: Resume = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the Pareto-optimal subnets of a trained supernet, per device.
+
+    \b
+    Examples:
+      nas search --device cpu --max-latency 1ms
+      nas search --device cpu --max-latency 800us --max-params 300k --budget 400
+    """
+    from nas.workflows.search import Limits, SearchSettings, search
+
+    limits = Limits(
+        max_latency_ms=max_latency, max_params=max_params, max_size_bytes=max_size, min_accuracy=min_accuracy
+    )
+    settings = SearchSettings(limits=limits, algorithm=algorithm, budget=budget, seed=seed)
+    result = search(
+        run=run,
+        devices=device,
+        settings=settings,
+        measured_only=measured_only,
+        resume=resume,
+        dry_run=dry_run,
+        talk=talk_of(quiet),
+    )
+    if dry_run:
+        give(result, as_json, [json.dumps(result["dry_run"], indent=1)])
+        return
+    lines = []
+    for name, front in result["fronts"].items():
+        best = max(front, key=lambda row: row["accuracy"])
+        lines.append(
+            f"{name}: {len(front)} subnets on the front, {front[0]['latency_ms']:.3g} to {front[-1]['latency_ms']:.3g} "
+            f"ms ({best['provenance']} blocks); best {best['id']}: {best['accuracy']:.1%} inherited (validation)"
+        )
+    give(result, as_json, [*lines, "next: nas finetune --pick best"])
+
+
+@app.command("finetune")
+def finetune_command(
+    pick: Annotated[list[str] | None, typer.Option("--pick", help="best, knee, smallest, all or an id.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
+    run: Run = None,
+    overrides: Set = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train picked subnets for their own sake and judge them on the test split.
+
+    \b
+    Examples:
+      nas finetune --pick best
+      nas finetune --pick best --pick knee --pick smallest --epochs 8
+    """
+    from nas.workflows.finetune import finetune
+
+    settings = {"epochs": epochs} if epochs is not None else {}
+    result = finetune(
+        run=run, picks=pick or ["best"], seed=seed, settings=settings, overrides=overrides or [], talk=talk_of(quiet)
+    )
+    lines = [
+        f"{model['id']}: {model['accuracy']:.2%} on the test split after {model['epochs']} epochs "
+        f"(inherited {model['inherited_accuracy']:.2%} on validation), {model['latency_ms']:.3g} ms predicted"
+        for model in result["models"]
+    ]
+    give(result, as_json, [*lines, "next: nas compare"])
+
+
+@app.command("compare")
+def compare_command(
+    models: Annotated[
+        str, typer.Option("--models", help="timm models, comma-separated; NAME@64 sets the input size.")
+    ] = "resnet10t,mobilenetv3_small_050,convnext_atto",
+    device: Annotated[str, typer.Option("--device", help="Where networks are measured: this machine.")] = "cpu",
+    run: Run = None,
+    overrides: Set = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train hand-designed timm models by the same recipe, and measure them with the same harness.
+
+    \b
+    Examples:
+      nas compare
+      nas compare --models resnet18,mobilenetv3_small_050@64
+    """
+    from nas.workflows.compare import compare
+
+    names = [name for name in models.split(",") if name.strip()]
+    result = compare(run=run, device=device, models=names, seed=seed, overrides=overrides or [], talk=talk_of(quiet))
+    lines = [
+        f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms measured"
+        for row in result["models"]
+    ]
+    give(result, as_json, [*lines, "next: nas report"])
+
+
+@app.command("report")
+def report_command(
+    output: Annotated[Path | None, typer.Option("--output", help="File to write; default RUN/report.html.")] = None,
+    run: Run = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write one offline HTML page about a run.
+
+    \b
+    Examples:
+      nas report
+      nas report --run runs/first --output first.html
+    """
+    from nas.workflows.report import report
+
+    result = report(run=run, output=output)
+    give(result, as_json, [f"report: {result['report']} ({result['bytes'] / 1e6:.1f} MB, opens offline)"])
+
+
+@app.command("show")
+def show_command(
+    thing: Annotated[str, typer.Argument(help="space, device, architecture or run.")],
+    name: Annotated[str | None, typer.Argument(help="Its name; without it, all are listed.")] = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what exists: spaces, devices, architectures, runs.
+
+    \b
+    Examples:
+      nas show space scan-mix-tiny
+      nas show device cpu
+    """
+    from nas.workflows.show import show
+
+    result = show(thing, name)
+    give(result, as_json, [f"{key}: {json.dumps(value, default=str)}" for key, value in result.items()])
+
+
+class NasCheckFailed(Exception):
+    """A check that the user asked for came out negative."""
+
+
+def version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        from importlib.metadata import version as installed
+
+        print(f"nas {installed('scan-nas')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def resume_command(argv: list[str]) -> str:
+    """Write the command that continues an interrupted one."""
+    return " ".join(["nas", *[word for word in argv if word != "--resume"], "--resume"])
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        app(prog_name="nas")
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    except NasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER)
+    except NasCheckFailed as error:
+        print(f"check failed: {error}", file=sys.stderr)
+        sys.exit(EXIT_CHECK)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; continue with: {resume_command(sys.argv[1:])}", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Errors that a user can mend: what happened and why, then the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasError(Exception):
+    """Something the user can fix. `message` says what and why, `hint` says how to go on."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class UsageError(NasError):
+    """The command line itself is wrong; the command exits with 2 instead of 3."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Say which known name is close to `name`, then list what is known.
+
+    >>> did_you_mean("a10", ["a100", "h200"])
+    "Did you mean 'a100'? Known: a100, h200"
+    """
+    names = sorted(str(item) for item in known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    start = f"Did you mean '{close[0]}'? " if close else ""
+    return f"{start}Known: {', '.join(names)}"

@@ -1,0 +1,1 @@
+"""How good a network is: data, accuracy, fine-tuning, hand-designed models."""

@@ -1,0 +1,78 @@
+"""Trains one network for its own sake: a searched one or a hand-designed one, by one and the same recipe."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nas.errors import NasError
+from nas.evaluation.splits import Dataset, batches
+from nas.supernet.averaging import WeightAverage
+from nas.supernet.training import learning_rate, parameter_groups
+
+FIRST_EPOCH = 100_000  # far from the epochs of a supernet, whose samples a subnet has seen already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one network is trained: AdamW, warm-up and half a cosine, clipped gradients, averaged weights."""
+
+    epochs: int = 4
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup_fraction: float = 0.05
+    clip_norm: float = 5.0
+    ema_decay: float = 0.998
+
+    def describe(self) -> str:
+        """Name the recipe in one line."""
+        return (
+            f"AdamW {self.learning_rate:g}, cosine, weight decay {self.weight_decay:g}, batch {self.batch_size}, "
+            f"EMA {self.ema_decay:g}, cross-entropy"
+        )
+
+
+def train_model(
+    model: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    on_step: Callable[[int, int], None] = lambda step, total: None,
+) -> nn.Module:
+    """Train `model` on fresh samples of `dataset`; give a copy of it with averaged weights, in eval mode.
+
+    `on_step(steps done, steps in all)` is called after every step. Raises `NasError` when the loss is not finite.
+    """
+    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
+    average = WeightAverage(model, recipe.ema_decay)
+    model.train()
+    step = 0
+    for epoch in range(recipe.epochs):
+        split = dataset.train(FIRST_EPOCH + epoch)
+        total = recipe.epochs * (len(split) // recipe.batch_size)
+        rng = np.random.default_rng([seed, FIRST_EPOCH + epoch])
+        for images, labels in batches(split, recipe.batch_size, rng, drop_last=True):
+            rate = learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+            optimizer.step()
+            average.update()
+            step += 1
+            on_step(step, total)
+        if not math.isfinite(loss.item()):
+            raise NasError("the training diverged: the loss is not finite", "--set learning_rate=0.001")
+    trained = copy.deepcopy(model)
+    trained.load_state_dict(average.state_dict())
+    return trained.eval()

@@ -1,0 +1,79 @@
+"""Hand-designed models from timm, prepared for a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from nas.errors import NasError, did_you_mean
+from nas.supernet.subnet import resize
+
+# The input size, in pixels, at which each model serves 32 x 32 images best; chosen on the validation split by
+# benchmarks/reference_inputs.py (figures in BENCHMARKS.md).
+BEST_INPUT = {"resnet10t": 32, "mobilenetv3_small_050": 64, "convnext_atto": 64, "mambaout_femto": 64}
+DEFAULT_MODELS = ("resnet10t", "mobilenetv3_small_050", "convnext_atto")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A timm model's name and the size in pixels of the images it is given."""
+
+    name: str
+    resolution: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.resolution}"
+
+
+class ReferenceModel(nn.Module):
+    """A timm model that takes images of any size, as a subnet does."""
+
+    def __init__(self, model: nn.Module, resolution: int) -> None:
+        super().__init__()
+        self.model, self.resolution = model, resolution
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [b, 3, h, w] to logits [b, classes]."""
+        return self.model(resize(images, self.resolution))
+
+
+def parse_reference(text: str, native_resolution: int) -> Reference:
+    """Read `resnet10t` or `resnet10t@64`; without a size the best known one, else that of the data set.
+
+    `NasError` for a name that timm does not have, with the close match, or a size that is no number.
+    """
+    import timm
+
+    name, at, size = text.strip().partition("@")
+    if not timm.is_model(name):
+        raise NasError(f"timm has no model '{name}'", did_you_mean(name, close_models(name)))
+    if at and not (size.isdigit() and int(size) > 0):
+        raise NasError(f"'{size}' is not an input size", f"Write for example {name}@64")
+    if at:
+        return Reference(name, int(size))
+    return Reference(name, BEST_INPUT.get(name, native_resolution) if native_resolution == 32 else native_resolution)
+
+
+def close_models(name: str) -> list[str]:
+    """Give the few timm models whose names are near `name`."""
+    import difflib
+
+    import timm
+
+    return difflib.get_close_matches(name, timm.list_models(), n=5, cutoff=0.3) or list(DEFAULT_MODELS)
+
+
+def build_reference(reference: Reference, num_classes: int) -> ReferenceModel:
+    """Build a hand-designed model with fresh weights; `NasError` where it cannot take that input size."""
+    import timm
+    import torch
+
+    try:
+        model = timm.create_model(reference.name, pretrained=False, num_classes=num_classes).eval()
+        with torch.no_grad():
+            model(torch.zeros(1, 3, reference.resolution, reference.resolution))
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise NasError(f"{reference} cannot be built: {reason}", f"Try another size: {reference.name}@224") from error
+    return ReferenceModel(model.train(), reference.resolution)

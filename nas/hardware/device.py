@@ -1,0 +1,64 @@
+"""The machine a latency belongs to, and the folders that hold latency tables."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import nas
+
+TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
+CPUINFO = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A machine to run networks on. The fingerprint tells it from other kinds, without serials or host names."""
+
+    name: str
+    kind: str
+    fingerprint: dict[str, Any]
+
+
+def this_machine() -> Device:
+    """Describe the CPU this process runs on."""
+    return Device("cpu", "cpu", read_cpu(CPUINFO.read_text() if CPUINFO.exists() else ""))
+
+
+def read_cpu(cpuinfo: str) -> dict[str, Any]:
+    """Read model, family, telling flags and usable cores out of the text of Linux's `/proc/cpuinfo`."""
+    pairs: list[tuple[str, str]] = re.findall(r"^([^\n:]+?)\s*:\s*(.*)$", cpuinfo.split("\n\n")[0], flags=re.MULTILINE)
+    fields = dict(pairs)
+    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    model = fields.get("model name") or platform.processor() or platform.machine()
+    family = [fields[name] for name in ("cpu family", "model", "stepping") if name in fields]
+    return {
+        "model": model,
+        "family": "-".join(family),
+        "machine": platform.machine(),
+        "flags": [flag for flag in TELLING_FLAGS if flag in flags],
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def table_roots() -> tuple[Path, ...]:
+    """List the folders searched for tables: `latency_tables/` here first, then the shipped one."""
+    packaged = Path(str(resources.files(nas) / "shipped" / "latency_tables"))
+    beside_the_source = Path(nas.__file__).parents[1] / "latency_tables"
+    roots = (user_root(), packaged if packaged.is_dir() else beside_the_source)
+    return tuple(dict.fromkeys(root.resolve() for root in roots if root.is_dir()))
+
+
+def user_root() -> Path:
+    """The folder new tables are written to: `latency_tables/` under the current directory."""
+    return Path.cwd() / "latency_tables"
+
+
+def known_devices() -> tuple[str, ...]:
+    """List the devices that have a latency table, by name."""
+    return tuple(sorted({header.parent.name for root in table_roots() for header in root.glob("*/*.json")}))

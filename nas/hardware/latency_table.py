@@ -1,0 +1,207 @@
+"""A latency table: what every operator of a space takes on a device, and what a whole network will take."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import NasError, did_you_mean
+from nas.hardware.correction import Correction
+from nas.hardware.device import Device, known_devices, table_roots
+from nas.hardware.table_file import Row, broken, read_header, read_table
+from nas.space.architecture import Architecture
+from nas.space.operator import Operator, operators
+from nas.space.search_space import SearchSpace
+from nas.units import format_milliseconds
+
+INTERVAL_90 = 1.64
+UNVALIDATED_SIGMA = 0.15  # where no whole network was held out
+# What a device's name alone stands for, the first that exists: (backend, dtype, batch).
+DEFAULTS = (("cudagraph", "bf16", 1), ("onnxruntime", "fp32", 1), ("eager", "fp32", 1))
+DEFAULT_SPACE = "scan-mix-tiny"
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A latency in milliseconds per batch, its 90 % interval, and where it comes from.
+
+    `provenance` is `measured` (a sum of rows that were all measured), `interpolated` or `predicted`.
+    """
+
+    ms: float
+    low_ms: float
+    high_ms: float
+    provenance: str
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Measured or predicted milliseconds of every operator of one space on one device."""
+
+    header: dict[str, Any]
+    rows: dict[str, Row]
+    _known: dict[Operator, Row] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path,
+        *,
+        space: str | None = None,
+        backend: str | None = None,
+        dtype: str | None = None,
+        batch: int | None = None,
+    ) -> LatencyTable:
+        """Read the table of a device (`cpu`) or the one at a path, checking all of it; `NasError` at the first fault.
+
+        What is not given comes from the device's default table.
+        """
+        wanted = {"space": space, "backend": backend, "dtype": dtype, "batch": batch}
+        path = find_table(str(name_or_path), {name: value for name, value in wanted.items() if value is not None})
+        table = cls(*read_table(path))
+        if table.space.hash != table.header["space_hash"]:
+            raise broken(path, f"holds a space whose hash is {table.space.hash}, not {table.header['space_hash']}")
+        if not table.correction.b > 0:
+            raise broken(path, "has a correction that falls with the sum")
+        return table
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The search space the table was made for, as its header holds it."""
+        return SearchSpace.from_dict(self.header["space_definition"])
+
+    @cached_property
+    def correction(self) -> Correction:
+        """How a sum of rows becomes the latency of a network."""
+        return Correction.from_dict(self.header["correction"])
+
+    def row(self, operator: Operator) -> Row:
+        """Look an operator up; `NasError` naming the nearest keys where the table lacks it."""
+        known = self._known.get(operator)
+        if known is None:
+            known = self._known[operator] = self._find(operator.key)
+        return known
+
+    def _find(self, key: str) -> Row:
+        if key not in self.rows:
+            nearest = difflib.get_close_matches(key, self.rows, n=3, cutoff=0.0)
+            device, space = self.header["device"], self.header["space"]
+            raise NasError(
+                f"the latency table of '{device}' for {space} has no operator '{key}'; near are {', '.join(nearest)}",
+                f"Measure the space you search: nas profile --device {device} --space SPACE",
+            )
+        return self.rows[key]
+
+    def predict(self, architecture: Architecture) -> Latency:
+        """Predict the latency of a network, with its 90 % interval; `NasError` where an operator is missing."""
+        rows = [self.row(operator) for operator in operators(architecture, self.header["num_classes"])]
+        sum_ms = self.header["null_ms"] + sum(row.ms for row in rows)
+        ms = self.correction.apply(sum_ms, len(rows))
+        of_rows = math.sqrt(sum((row.sigma_rel * row.ms) ** 2 for row in rows)) / sum_ms
+        factor = math.exp(INTERVAL_90 * math.log1p(math.hypot(self.header["sigma_sys"], of_rows)))
+        return Latency(ms, ms / factor, ms * factor, weakest_provenance(row.provenance for row in rows))
+
+    def predict_many(self, genomes: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Predict the latency of many genomes [n, genes] of the table's space in milliseconds [n]; equals `predict`."""
+        space = self.space
+        return np.array([self.predict(space.decode(genome)).ms for genome in genomes], dtype=float)
+
+
+def weakest_provenance(provenances: Iterable[str]) -> str:
+    """Name the least certain of several origins."""
+    order = ("measured", "interpolated", "predicted")
+    return max(provenances, key=order.index)
+
+
+def find_table(name_or_path: str, wanted: dict[str, Any]) -> Path:
+    """Find the header file of a device's table that is as `wanted`, or check the given path."""
+    path = Path(name_or_path)
+    if path.suffix in (".json", ".csv"):
+        if not path.with_suffix(".json").is_file():
+            raise NasError(f"there is no latency table {path}", "Give the path of its .json or .csv file")
+        found = [(path.with_suffix(".json"), read_header(path.with_suffix(".json")))]
+    else:
+        found = tables_of(name_or_path)
+    fitting = [(path, header) for path, header in found if all(header[name] == wanted[name] for name in wanted)]
+    if not fitting:
+        asked = ", ".join(f"{name} {value}" for name, value in wanted.items())
+        there = "; ".join(title(header) for _, header in found)
+        raise NasError(
+            f"'{name_or_path}' has no latency table for {asked}: there is {there}",
+            f"Drop the option, or measure: nas profile --device {found[0][1]['device']}{as_flags(wanted)}",
+        )
+    return min(fitting, key=lambda pair: preference(pair[1]))[0]
+
+
+def tables_of(device: str) -> list[tuple[Path, dict[str, Any]]]:
+    """List the header files of a device in the first root that has any; `NasError` where none has."""
+    for root in table_roots():
+        paths = sorted((root / device).glob("*.json"))
+        if paths:
+            return [(path, read_header(path)) for path in paths]
+    known = known_devices()
+    measured = f" {did_you_mean(device, known)}." if known else " No device has one yet."
+    raise NasError(
+        f"no latency table for device '{device}'.{measured}".rstrip("."),
+        f"To measure this one: nas profile --device {device}",
+    )
+
+
+def as_flags(wanted: dict[str, Any]) -> str:
+    """Write settings as flags of the command line."""
+    return "".join(f" --{name} {value}" for name, value in wanted.items())
+
+
+def preference(header: dict[str, Any]) -> tuple[int, int, str]:
+    """Sort tables: the device's default backend, dtype and batch first, then the default space."""
+    setting = (header["backend"], header["dtype"], header["batch"])
+    rank = DEFAULTS.index(setting) if setting in DEFAULTS else len(DEFAULTS)
+    return rank, int(header["space"] != DEFAULT_SPACE), str(header["space"])
+
+
+def title(header: dict[str, Any]) -> str:
+    """Name a table in words: `cpu onnxruntime fp32 batch 1, scan-mix-tiny`."""
+    return f"{header['device']} {header['backend']} {header['dtype']} batch {header['batch']}, {header['space']}"
+
+
+def describe(latency: Latency, header: dict[str, Any]) -> str:
+    """Write a latency with its origin and interval, as people are to read it.
+
+    `0.84 ms (table of measured blocks, cpu onnxruntime fp32 batch 1; 90 % interval 0.80-0.88 ms)`
+    """
+    scope = f"{header['device']} {header['backend']} {header['dtype']} batch {header['batch']}"
+    low, high = format_milliseconds(latency.low_ms), format_milliseconds(latency.high_ms)
+    interval = f"90 % interval {low.split()[0] if low.split()[1] == high.split()[1] else low}-{high}"
+    origin = {
+        "measured": f"table of measured blocks, {scope}; {interval}",
+        "interpolated": f"table of partly interpolated blocks, {scope}; {interval}",
+        "predicted": f"predicted for {scope}; {interval}; never measured",
+    }[latency.provenance]
+    return f"{format_milliseconds(latency.ms)} ({origin})"
+
+
+def foreign(table: LatencyTable, machine: Device) -> bool:
+    """Say whether a CPU table comes from another kind of CPU than `machine`; the number of cores does not matter."""
+    if table.header["device_kind"] != "cpu":
+        return False
+    there = table.header["fingerprint"]
+    return any(there.get(name) != machine.fingerprint.get(name) for name in ("model", "family", "flags"))
+
+
+def check_space(table: LatencyTable, space: SearchSpace) -> None:
+    """Raise `NasError` where the table was made for another space, or another version of it."""
+    if table.header["space_hash"] != space.hash:
+        header = table.header
+        raise NasError(
+            f"the latency table of '{header['device']}' was made for {header['space']} {header['space_hash'][:8]}, "
+            f"the space here is {space.name} {space.hash[:8]}",
+            f"Measure it: nas profile --device {header['device']} --space {space.name}",
+        )

@@ -1,0 +1,201 @@
+"""A latency table on disk: rows as CSV, and a JSON header that says what they mean. Strict to read, atomic to write."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from nas.errors import NasError
+
+SCHEMA_VERSION = 1
+PROVENANCES = ("measured", "interpolated", "predicted")
+SHAPE_COLUMNS: tuple[str, ...] = (
+    "kind",
+    "in_c",
+    "out_c",
+    "grid",
+    "stride",
+    "kernel",
+    "expansion",
+    "heads",
+    "state",
+    "directions",
+    "mode",
+    "bits",
+    "batch",
+)
+HALVING_KINDS = ("stem", "downsample")
+NAMES_IN_KEY = {"in_c": "in", "out_c": "out"}
+MEASURED_COLUMNS = ("ms", "ms_p50", "ms_p95", "n_samples", "n_rounds", "rel_noise", "macs", "provenance", "sigma_rel")
+COLUMNS = ("key", *SHAPE_COLUMNS, *MEASURED_COLUMNS)
+HEADER_FIELDS = {
+    "schema_version": int,
+    "unit": str,
+    "per": str,
+    "provenance": str,
+    "device": str,
+    "device_kind": str,
+    "fingerprint": dict,
+    "backend": str,
+    "dtype": str,
+    "batch": int,
+    "threads": int,
+    "space": str,
+    "space_hash": str,
+    "space_definition": dict,
+    "num_classes": int,
+    "null_ms": float,
+    "correction": dict,
+    "sigma_sys": float,
+    "validation": dict,
+    "csv_sha256": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operator: milliseconds per batch with their noise, its cost, its origin and 1-sigma relative uncertainty."""
+
+    ms: float
+    ms_p50: float
+    ms_p95: float
+    n_samples: int
+    n_rounds: int
+    rel_noise: float
+    macs: int
+    provenance: str
+    sigma_rel: float
+
+
+ROW_TYPES = get_type_hints(Row)
+assert tuple(field.name for field in fields(Row)) == MEASURED_COLUMNS
+
+
+def table_stem(space: str, backend: str, dtype: str, batch: int, threads: int) -> str:
+    """Name the two files of a table: `onnxruntime-fp32-b1-t1-scan-mix-tiny`."""
+    return f"{backend}-{dtype}-b{batch}-t{threads}-{space}"
+
+
+def shape_columns(key: str) -> dict[str, str]:
+    """Spell an operator's key out as columns; what an operator does not have stays empty."""
+    kind, *parts = key.split("|")
+    settings = dict(part.split("=", 1) for part in parts)
+    settings |= {"stride": "2"} if kind in HALVING_KINDS else {}
+    return {"kind": kind} | {name: settings.get(NAMES_IN_KEY.get(name, name), "") for name in SHAPE_COLUMNS[1:]}
+
+
+def write_table(header: dict[str, Any], rows: dict[str, Row], path: Path) -> None:
+    """Write `path` .csv and .json: both complete beside their place first, then moved, so that no half table exists.
+
+    The header holds the SHA-256 of the rows; a pair torn between the two moves is recognised when it is read.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for key in sorted(rows):
+        measured = {name: getattr(rows[key], name) for name in MEASURED_COLUMNS}
+        writer.writerow({"key": key} | shape_columns(key) | {"batch": header["batch"]} | measured)
+    body = text.getvalue().encode()
+    head = json.dumps(header | {"csv_sha256": hashlib.sha256(body).hexdigest()}, indent=1, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = f".{os.getpid()}.tmp"
+    contents = {path.with_name(f"{path.name}.csv"): body, path.with_name(f"{path.name}.json"): head.encode()}
+    try:
+        for final, content in contents.items():
+            write_through(final.with_name(final.name + suffix), content)
+        for final in contents:
+            final.with_name(final.name + suffix).replace(final)
+    finally:
+        for final in contents:
+            final.with_name(final.name + suffix).unlink(missing_ok=True)
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write `content` down to the disk, not only into its cache."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def broken(path: Path, what: str) -> NasError:
+    """Say what is wrong with a table file, and how to get a good one."""
+    return NasError(f"the latency table {path} {what}", "Measure it again with nas profile, or restore the file")
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read and check a table's .json; `NasError` where a field is missing, of the wrong type or of another schema."""
+    try:
+        header = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise broken(path, f"cannot be read: {error}") from error
+    if not isinstance(header, dict):
+        raise broken(path, "is not a JSON object")
+    for name, kind in HEADER_FIELDS.items():
+        if name not in header:
+            raise broken(path, f"has no '{name}' in its header")
+        accepted = (int, float) if kind is float else kind
+        if not isinstance(header[name], accepted) or isinstance(header[name], bool):
+            raise broken(path, f"has {name} = {header[name]!r}, which is not of type {kind.__name__}")
+    for name, good in (("schema_version", SCHEMA_VERSION), ("unit", "ms"), ("per", "batch")):
+        if header[name] != good:
+            raise broken(path, f"has {name} {header[name]!r}, this version reads {good!r}")
+    for name in ("null_ms", "sigma_sys"):
+        if not (math.isfinite(header[name]) and header[name] >= 0):
+            raise broken(path, f"has {name} = {header[name]}, which is not a number from 0 up")
+    if header["provenance"] not in PROVENANCES:
+        raise broken(path, f"has provenance {header['provenance']!r}, not one of {', '.join(PROVENANCES)}")
+    return header
+
+
+def read_table(path: Path) -> tuple[dict[str, Any], dict[str, Row]]:
+    """Read and check the table whose header is `path` (.json); `NasError` at the first fault, never half a table."""
+    header, body_path = read_header(path), path.with_suffix(".csv")
+    try:
+        body = body_path.read_bytes()
+    except OSError as error:
+        raise broken(body_path, f"cannot be read: {error}") from error
+    if hashlib.sha256(body).hexdigest() != header["csv_sha256"]:
+        raise broken(body_path, "does not belong to its header: its SHA-256 is another than the header says")
+    reader = csv.DictReader(io.StringIO(body.decode()), strict=True)
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        wrong = sorted(set(COLUMNS) ^ set(reader.fieldnames or ())) or ["the order"]
+        raise broken(body_path, f"has other columns than this version reads: {', '.join(map(str, wrong))}")
+    rows: dict[str, Row] = {}
+    for number, record in enumerate(reader, start=2):
+        if record["key"] in rows:
+            raise broken(body_path, f"names '{record['key']}' twice (line {number})")
+        rows[record["key"]] = read_row(record, header, f"{body_path}, line {number}")
+    if not rows:
+        raise broken(body_path, "holds no row")
+    return header, rows
+
+
+def read_row(record: dict[str, str], header: dict[str, Any], where: str) -> Row:
+    """Turn a CSV record into a `Row`; `NasError` where a number is missing, negative or not finite."""
+    values: dict[str, Any] = {}
+    if None in record:
+        raise broken(Path(where), "has more cells than there are columns")
+    for name, kind in ROW_TYPES.items():
+        try:
+            values[name] = kind(record[name])
+        except (TypeError, ValueError) as error:
+            raise broken(Path(where), f"has {name} = {record[name]!r}, which is not a number") from error
+        if kind is not str and not (math.isfinite(values[name]) and values[name] >= 0):
+            raise broken(Path(where), f"has {name} = {record[name]}, which is not a number from 0 up")
+    if not values["ms"] > 0:
+        raise broken(Path(where), f"has ms = {record['ms']}: no operator takes no time")
+    if values["provenance"] not in PROVENANCES:
+        raise broken(Path(where), f"has provenance {record['provenance']!r}, not one of {', '.join(PROVENANCES)}")
+    if (values["provenance"] == "predicted") != (header["provenance"] == "predicted"):
+        raise broken(Path(where), f"is {record['provenance']} in a table that is {header['provenance']}")
+    if record["batch"] != str(header["batch"]):
+        raise broken(Path(where), f"is for batch {record['batch']!r}, the header says {header['batch']}")
+    return Row(**values)

@@ -1,0 +1,8 @@
+"""What a run found, as one offline HTML page: `render(ReportData(...))`. Imports neither torch nor pandas."""
+
+from __future__ import annotations
+
+from nas.report.content import ReportData
+from nas.report.html import render
+
+__all__ = ["ReportData", "render"]

@@ -1,0 +1,90 @@
+"""The facts that a report shows, as they stand in a run directory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportData:
+    """Everything a report is made of; every part beyond the first six may be empty.
+
+    Accuracies lie in [0, 1]. There are two kinds, never mixed: `evaluations` and `front` hold the accuracy of
+    *inherited* weights on the *validation* split; `compare` holds that of *trained* networks on the *test* split.
+    In the same way `latency_ms` is the latency table's prediction in `evaluations` and `front`, and a whole network's
+    measurement in `compare` (unless the row carries another `provenance`). Errors in `table` are fractions.
+    """
+
+    title: str
+    command: str
+    manifest: Row
+    device: str
+    backend: str
+    max_latency_ms: float | None
+    evaluations: tuple[Row, ...] = ()  # rows of evaluations.jsonl
+    front: tuple[Row, ...] = ()  # the non-dominated feasible ones, by rising latency
+    hypervolume: tuple[tuple[int, float], ...] = ()  # (number of evaluations, hypervolume)
+    compare: tuple[Row, ...] = ()  # rows of compare.csv
+    table: Row = field(default_factory=dict)  # header of the latency table, `validation` included
+    training: tuple[Row, ...] = ()  # rows of training.jsonl
+
+
+def searched(data: ReportData) -> list[Row]:
+    """The fine-tuned networks of the search."""
+    return [row for row in data.compare if row["kind"] == "searched"]
+
+
+def hand_designed(data: ReportData) -> list[Row]:
+    """The hand-designed models they are compared with."""
+    return [row for row in data.compare if row["kind"] == "hand-designed"]
+
+
+def evaluated(data: ReportData) -> list[Row]:
+    """The evaluations that have an accuracy; one that failed has None or NaN."""
+    return [row for row in data.evaluations if row["accuracy"] is not None and math.isfinite(row["accuracy"])]
+
+
+def timed(data: ReportData, rows: Iterable[Row]) -> list[Row]:
+    """Those of the `compare` rows whose latency is known, measured or predicted."""
+    return [row for row in rows if known_ms(data, row) < math.inf]
+
+
+def evaluation_of(data: ReportData, identity: str) -> Row | None:
+    """The evaluation of the architecture `identity`, its front row first; None where it was never evaluated."""
+    return next((row for row in (*data.front, *data.evaluations) if row["id"] == identity), None)
+
+
+def measured_ms(row: Row) -> float | None:
+    """Whole-network measurement of a `compare` row in milliseconds; None where its latency was not measured."""
+    value = row.get("latency_ms")
+    return None if value is None or row.get("provenance", "measured") != "measured" else float(value)
+
+
+def known_ms(data: ReportData, row: Row) -> float:
+    """Best known latency of a `compare` row: measured if it was, else predicted, else infinite."""
+    measured = measured_ms(row)
+    if measured is not None:
+        return measured
+    evaluation = evaluation_of(data, row.get("id", ""))
+    if evaluation is not None:
+        return float(evaluation["latency_ms"])
+    return math.inf if row.get("latency_ms") is None else float(row["latency_ms"])
+
+
+def measured_of_evaluation(data: ReportData, row: Row) -> float | None:
+    """Whole-network measurement of an evaluated architecture, of the search or of its fine-tuned network."""
+    if row.get("latency_measured_ms") is not None:
+        return float(row["latency_measured_ms"])
+    return next((measured_ms(network) for network in searched(data) if network["id"] == row["id"]), None)
+
+
+def blocks_of(row: Row) -> Iterable[tuple[int, Row]]:
+    """Every block of an evaluated architecture with the number of its stage, counted from 1."""
+    for number, stage in enumerate(row["architecture"]["stages"], 1):
+        for block in stage["blocks"]:
+            yield number, block

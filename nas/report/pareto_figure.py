@@ -1,0 +1,182 @@
+"""The figure of the Pareto front: latency against accuracy of all that was evaluated, trained and compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from nas.report.content import (
+    ReportData,
+    Row,
+    evaluated,
+    evaluation_of,
+    hand_designed,
+    known_ms,
+    measured_ms,
+    searched,
+    timed,
+)
+from nas.report.figures import BLUE, GREEN, GREY, PURPLE, VERMILLION, figure, latency_axis
+from nas.report.wording import percent
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+MAX_CLOUD = 2000  # dominated points drawn; more only make the page heavy
+
+
+def pareto_front(data: ReportData) -> go.Figure:
+    """Latency against accuracy: everything evaluated, the front, trained networks, the limit.
+
+    Traces appear only where they have points, in the order: evaluated, infeasible, links, front, fine-tuned,
+    hand-designed, limit. A link joins a fine-tuned network to its own evaluation.
+    """
+    models, networks = timed(data, hand_designed(data)), timed(data, searched(data))
+    main = [row["accuracy"] for row in (*data.front, *models, *networks)]
+    cloud = dominated(data)
+    main = main or [row["accuracy"] for row in cloud]
+    times = [known_ms(data, row) for row in (*models, *networks)]
+    times += [row["latency_ms"] for row in (*data.front, *cloud)]
+    times += [] if data.max_latency_ms is None else [data.max_latency_ms]
+    room = 0.08 * (max(main) - min(main)) or 0.02
+    low, high = min(main) - room, max(main) + room
+    traces = cloud_traces(cloud)
+    traces += [link_trace(data, networks)] if networks else []
+    traces += [front_trace(data.front)] if data.front else []
+    traces += trained_traces(data, networks, models, times)
+    if data.max_latency_ms is not None:
+        traces.append(limit_trace(data.max_latency_ms, low, high))
+    x = latency_axis(times, f"latency on {escape(data.device)}")
+    return figure(traces, x, {"title": {"text": "accuracy"}, "tickformat": ".1~%", "range": [low, high]}, height=520)
+
+
+def dominated(data: ReportData) -> list[Row]:
+    """Evaluations with an accuracy that are not on the front, thinned evenly to at most MAX_CLOUD."""
+    members = {row["id"] for row in data.front}
+    rows = [row for row in evaluated(data) if row["id"] not in members]
+    stride = math.ceil(len(rows) / MAX_CLOUD) or 1
+    return rows[::stride]
+
+
+def cloud_traces(rows: Sequence[Row]) -> list[Any]:
+    """Dominated architectures as small grey dots, infeasible ones hollow."""
+    import plotly.graph_objects as go
+
+    groups = {
+        "evaluated (validation, predicted)": ([row for row in rows if row["feasible"]], "circle"),
+        "infeasible": ([row for row in rows if not row["feasible"]], "circle-open"),
+    }
+    return [
+        go.Scatter(
+            x=[row["latency_ms"] for row in members],
+            y=[row["accuracy"] for row in members],
+            mode="markers",
+            name=name,
+            marker={"color": GREY, "size": 5, "opacity": 0.55, "symbol": symbol},
+            hoverinfo="skip",
+        )
+        for name, (members, symbol) in groups.items()
+        if members
+    ]
+
+
+def front_trace(front: Sequence[Row]) -> Any:
+    """The front as steps: between two members the faster one is still the best there is."""
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=[row["latency_ms"] for row in front],
+        y=[row["accuracy"] for row in front],
+        mode="lines+markers",
+        line={"shape": "hv", "color": BLUE, "width": 2},
+        marker={"size": 7, "symbol": "circle"},
+        name="front (validation, predicted)",
+        text=[
+            f"<b>{escape(str(row['id']))}</b><br>{percent(row['accuracy'])} validation, inherited weights<br>"
+            f"{row['latency_ms']:.3g} ms predicted<br>{escape(describe(row['architecture']))}"
+            for row in front
+        ],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def describe(architecture: Row) -> str:
+    """An architecture in one line: `32 px: 2x basic @16, ssd conv @32`."""
+    stages = (
+        f"{' '.join(block['kind'] for block in stage['blocks'])} @{stage['width']}" for stage in architecture["stages"]
+    )
+    return f"{architecture['resolution']} px: {', '.join(stages)}"
+
+
+def link_trace(data: ReportData, networks: Sequence[Row]) -> Any:
+    """Dotted lines from the evaluation of a fine-tuned network to its own star."""
+    import plotly.graph_objects as go
+
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for row in networks:
+        evaluation = evaluation_of(data, row["id"])
+        if evaluation is not None:
+            x += [evaluation["latency_ms"], known_ms(data, row), None]
+            y += [evaluation["accuracy"], row["accuracy"], None]
+    line = {"color": VERMILLION, "width": 1, "dash": "dot"}
+    return go.Scatter(x=x, y=y, mode="lines", line=line, showlegend=False, hoverinfo="skip", name="link")
+
+
+def trained_traces(
+    data: ReportData, networks: Sequence[Row], models: Sequence[Row], times: Sequence[float]
+) -> list[Any]:
+    """Fine-tuned networks as stars, hand-designed models as named diamonds: test accuracy of both."""
+    import plotly.graph_objects as go
+
+    traces = []
+    for rows, label, symbol, fill, size in (
+        (networks, "fine-tuned", "star", VERMILLION, 14),
+        (models, "hand-designed", "diamond", GREEN, 11),
+    ):
+        if not rows:
+            continue
+        traces.append(
+            go.Scatter(
+                x=[known_ms(data, row) for row in rows],
+                y=[row["accuracy"] for row in rows],
+                mode="markers+text" if rows is models else "markers",
+                text=[escape(f" {row['name']} ") for row in rows],
+                textposition=[label_position(known_ms(data, row), times) for row in rows],
+                textfont={"size": 11},
+                cliponaxis=False,
+                marker={"symbol": symbol, "color": fill, "size": size, "line": {"width": 1, "color": "white"}},
+                name=f"{label} (test, {latency_kind(rows)})",
+                customdata=["predicted" if measured_ms(row) is None else "measured" for row in rows],
+                hovertemplate="<b>%{text}</b><br>%{y:.1%} test<br>%{x:.3g} ms %{customdata}<extra></extra>",
+            )
+        )
+    return traces
+
+
+def latency_kind(rows: Sequence[Row]) -> str:
+    """`measured` if all of these trained networks were measured, else both kinds."""
+    return "measured" if all(measured_ms(row) is not None for row in rows) else "measured or predicted"
+
+
+def label_position(latency_ms: float, times: Sequence[float]) -> str:
+    """To the right of its point, in the last 40 % of the (logarithmic) axis to its left, so that no name is cut off."""
+    low, high = math.log(min(times)), math.log(max(times))
+    return "middle right" if math.log(latency_ms) < 0.4 * low + 0.6 * high else "middle left"
+
+
+def limit_trace(max_latency_ms: float, low: float, high: float) -> Any:
+    """The latency limit as a dashed vertical line."""
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=[max_latency_ms, max_latency_ms],
+        y=[low, high],
+        mode="lines",
+        line={"color": PURPLE, "width": 2, "dash": "dash"},
+        name=f"limit {max_latency_ms:.3g} ms",
+        hoverinfo="name",
+    )

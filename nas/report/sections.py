@@ -1,0 +1,79 @@
+"""The sections of the report, answer first; the last ones, drawings and reproduction, are made here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html import escape
+
+from nas.report import drawing, evidence, results
+from nas.report.content import ReportData, Row
+from nas.report.findings import portraits
+from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plain, table
+from nas.report.wording import percent, search_command
+from nas.units import format_count, format_milliseconds
+
+
+def drawings(data: ReportData) -> str:
+    """The smallest, the knee and the best of the front, drawn."""
+    drawn = portraits(data)
+    if not drawn:
+        return missing("There is no architecture to draw.", search_command(data))
+    kinds = drawing.kinds_of(drawn.values())
+    cards = "".join(
+        f'<article class="portrait"><h3>{name}: <code>{escape(str(row["id"]))}</code></h3>'
+        f"{paragraph(portrait_words(row), 'note')}{drawing.strips(row['architecture'], kinds)}</article>"
+        for name, row in drawn.items()
+    )
+    return f'{drawing.legend(kinds, drawing.directions_of(drawn.values()))}<div class="portraits">{cards}</div>'
+
+
+def portrait_words(row: Row) -> str:
+    """Accuracy, latency and cost of a drawn architecture."""
+    return (
+        f"{percent(row['accuracy'])} validation with inherited weights, {format_milliseconds(row['latency_ms'])} "
+        f"predicted, {format_count(row['num_params'])} parameters, {format_count(row['macs'])} MACs"
+    )
+
+
+DOWNLOADS = (
+    ("front", "front.csv"),
+    ("evaluations", "evaluations.csv"),
+    ("compare", "compare.csv"),
+    ("training", "training.csv"),
+    ("", "report.json"),
+)
+
+
+def reproduction(data: ReportData) -> str:
+    """The command, the versions, the manifest, the data."""
+    versions = data.manifest.get("versions") or {}
+    rows: list[list[Cell]] = [[str(name), str(version)] for name, version in versions.items()]
+    body = paragraph(Markup(f"Run again with {command(data.command).html}"))
+    if rows:
+        body += table("Versions", (Column("package", numeric=False), Column("version", numeric=False)), rows)
+    manifest = json.dumps(plain(data.manifest), indent=2, ensure_ascii=False, default=str)
+    body += f"<details><summary>Manifest of the run</summary><pre>{escape(manifest)}</pre></details>"
+    buttons = "".join(
+        f'<button type="button" class="download" data-part="{part}" data-file="{file}">{file}</button>'
+        for part, file in DOWNLOADS
+    )
+    note = '<noscript><p class="note">Without JavaScript, find the data as JSON in this page\'s source.</p></noscript>'
+    return f'{body}<h3>Data of this page</h3><p class="downloads">{buttons}</p>{note}'
+
+
+Section = tuple[str, str, Callable[[ReportData], str]]
+
+
+SECTIONS: tuple[Section, ...] = (
+    ("answer", "", results.answer),
+    ("front", "Accuracy against latency", results.front_figure),
+    ("networks", "The front, network by network", results.front_table),
+    ("comparison", "Against hand-designed models", results.comparison),
+    ("fidelity", "Is the latency table right?", evidence.fidelity),
+    ("training", "Training of the supernet", evidence.training),
+    ("search", "Progress of the search", evidence.search_progress),
+    ("choices", "What the front chose", evidence.choices),
+    ("drawings", "Three networks drawn", drawings),
+    ("reproduction", "Data and reproduction", reproduction),
+)

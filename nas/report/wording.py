@@ -1,0 +1,38 @@
+"""Numbers and commands as the report prints them: plain text, not escaped."""
+
+from __future__ import annotations
+
+import shlex
+
+from nas.report.content import ReportData
+
+ABSENT = "–"
+
+
+def percent(fraction: float) -> str:
+    """Print a fraction of [0, 1] as a percentage: `97.5 %`, with a no-break space."""
+    return f"{100 * fraction:.1f}\u00a0%"
+
+
+def percent_or_dash(value: float | None) -> str:
+    """A percentage, or a dash where there is none."""
+    return ABSENT if value is None else percent(value)
+
+
+def points(difference: float) -> str:
+    """Print a difference of two accuracies: `+1.2 points`."""
+    value = round(100 * difference, 1)
+    return "±0.0 points" if value == 0 else f"{value:+.1f} points".replace("-", "−")
+
+
+def milliseconds(value: float | None) -> str:
+    """Milliseconds with three significant digits, or a dash."""
+    if value is None:
+        return ABSENT
+    return f"{value:#.3g}".removesuffix(".") if value < 999.5 else f"{value:.0f}"
+
+
+def search_command(data: ReportData) -> str:
+    """The command that searches on this device under this limit."""
+    limit = "" if data.max_latency_ms is None else f" --max-latency {data.max_latency_ms:g}ms"
+    return f"nas search --device {shlex.quote(data.device)}{limit}"

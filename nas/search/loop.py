@@ -1,0 +1,281 @@
+"""The loop around every search algorithm: ask, evaluate once, tell, record, resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nas.errors import NasError, did_you_mean
+from nas.search import load_algorithm
+from nas.search.pareto import hypervolume, non_dominated
+from nas.search.problem import (
+    Constraint,
+    DesignSpace,
+    Evaluation,
+    Genome,
+    Objective,
+    Problem,
+    SearchAlgorithm,
+    SearchResult,
+    as_genomes,
+    as_tuples,
+    canonical,
+    costs_of,
+    price,
+    values_of,
+    violations,
+)
+from nas.search.random_search import list_unseen
+
+Metrics = Mapping[str, float]
+
+MAX_BARREN = 2000  # candidates asked in a row, none of them feasible and new, before the search gives up
+
+
+def search(
+    space: DesignSpace,
+    *,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
+    algorithm: str = "nsga2",
+    budget: int = 300,
+    seed: int = 0,
+    batch: int = 20,
+    known: Mapping[Genome, Metrics] | None = None,
+    record: Callable[[Evaluation], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    initial: Sequence[Sequence[int]] = (),
+    reference: Metrics | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> SearchResult:
+    """Find the non-dominated candidates that hold all constraints, with at most `budget` evaluations.
+
+    The budget counts distinct feasible candidates; infeasible ones are turned down by their cheap figures and cost
+    nothing. `initial` genomes join the first batch. The search ends early when the space is exhausted, or when
+    MAX_BARREN candidates in a row brought nothing feasible and new.
+
+    `record(evaluation)` is called once per new evaluation, in order, as soon as it is known. To resume, pass what was
+    recorded as `known` (genome -> metrics) with otherwise the same arguments: the same result comes out, and known
+    ones are neither evaluated nor recorded again. `progress(done, budget)` is called after every evaluation.
+
+    `reference`, of the hypervolume, maps each objective to a value in its own unit. Without it: the worst values of
+    the first batch in which an evaluation succeeded, moved away by a tenth of that batch's range.
+
+    Raises `NasError` when nothing feasible was found, every evaluation failed, or the arguments do not fit together.
+    """
+    problem = Problem(space, tuple(objectives), tuple(constraints))
+    check_positive(budget=budget, batch=batch)
+    if reference is not None:
+        check_reference(problem, reference)
+    proposer: SearchAlgorithm = load_algorithm(algorithm)(problem, np.random.default_rng(seed))
+    known = known or {}
+    waiting = check_initial(space, initial)[:budget]
+    evaluations: list[Evaluation] = []
+    rejected: list[Metrics] = []
+    batch_ends: list[int] = []
+    seen: set[Genome] = set()
+
+    def note(evaluation: Evaluation) -> None:
+        evaluations.append(evaluation)
+        if record is not None and evaluation.genome not in known:
+            record(evaluation)
+        if progress is not None:
+            progress(len(evaluations), budget)
+
+    for genomes in batches(space, proposer, waiting, batch, budget, evaluations, seen):
+        costs, excess, turned_down = assess(problem, genomes, known, note, clock)
+        proposer.tell(genomes, costs, excess)
+        rejected += turned_down
+        batch_ends.append(len(evaluations))
+    if not succeeded(evaluations):
+        raise nothing_found(problem, evaluations, rejected)
+    if reference is None:
+        reference = default_reference(problem, evaluations, batch_ends)
+    return SearchResult(
+        evaluations=tuple(evaluations),
+        front=front_of(problem, evaluations),
+        hypervolume_history=hypervolumes(problem, evaluations, batch_ends, reference),
+        reference_point=reference,
+        directions={each.name: each.direction for each in problem.objectives},
+        num_asked=len(seen),
+        num_infeasible=len(rejected),
+        stopped_by=why_stopped(space, seen, len(evaluations) == budget),
+    )
+
+
+def batches(
+    space: DesignSpace,
+    proposer: SearchAlgorithm,
+    waiting: np.ndarray,
+    batch: int,
+    budget: int,
+    evaluations: Sequence[Evaluation],
+    seen: set[Genome],
+) -> Iterator[np.ndarray]:
+    """Yield unseen canonical genomes, int [k, genes], the `waiting` ones first, and add them to `seen`.
+
+    The caller appends to `evaluations` what it makes of each batch: the budget is spent when there are `budget`.
+    """
+    barren = 0
+    while len(evaluations) < budget and barren < MAX_BARREN:
+        room = min(batch, budget - len(evaluations)) - len(waiting)
+        asked = np.concatenate([waiting, proposer.ask(max(0, room))])
+        if len(asked) == 0:
+            return
+        waiting = waiting[:0]
+        num_before = len(evaluations)
+        genomes = drop_seen(space, asked, seen)
+        if len(genomes) > 0:
+            yield genomes
+        barren = 0 if len(evaluations) > num_before else barren + len(asked)
+
+
+def why_stopped(space: DesignSpace, seen: set[Genome], budget_spent: bool) -> str:
+    """Name the reason that ended a search: `budget`, `exhausted` or `barren`."""
+    if budget_spent:
+        return "budget"
+    return "barren" if list_unseen(space, seen, 1) else "exhausted"
+
+
+def drop_seen(space: DesignSpace, genomes: np.ndarray, seen: set[Genome]) -> np.ndarray:
+    """Return the canonical genomes that are not in `seen`, each once, int [k, genes], and add them to `seen`."""
+    fresh = [genome for genome in dict.fromkeys(as_tuples(canonical(space, genomes))) if genome not in seen]
+    seen.update(fresh)
+    return as_genomes(space, fresh)
+
+
+def assess(
+    problem: Problem,
+    genomes: np.ndarray,
+    known: Mapping[Genome, Metrics],
+    note: Callable[[Evaluation], None],
+    clock: Callable[[], float],
+) -> tuple[np.ndarray, np.ndarray, list[Metrics]]:
+    """Price genomes [k, genes] and evaluate the feasible ones, each passed to `note` before the next begins.
+
+    Returns costs [k, objectives], violations [k] (infinite where an evaluation failed) and the cheap figures of the
+    infeasible ones.
+    """
+    candidates = [problem.space.decode(genome) for genome in genomes]
+    columns = price(problem, candidates)
+    prices = [{name: float(values[i]) for name, values in columns.items()} for i in range(len(candidates))]
+    excess = violations(problem.constraints, columns, len(candidates))
+    costs = np.full((len(candidates), len(problem.objectives)), np.inf)
+    turned_down: list[Metrics] = [prices[i] for i in np.flatnonzero(excess)]
+    for i in np.flatnonzero(excess == 0):
+        evaluation = evaluate(problem, as_tuples(genomes[i : i + 1])[0], candidates[i], prices[i], known, clock)
+        note(evaluation)
+        if evaluation.failed:
+            excess[i] = np.inf
+        else:
+            costs[i] = costs_of(problem.objectives, [evaluation])[0]
+    return costs, excess, turned_down
+
+
+def evaluate(
+    problem: Problem,
+    genome: Genome,
+    candidate: Any,
+    prices: Metrics,
+    known: Mapping[Genome, Metrics],
+    clock: Callable[[], float],
+) -> Evaluation:
+    """Add the expensive values to the cheap ones: from `known` if there, NaN if a cheap one has failed already."""
+    names = [objective.name for objective in problem.expensive]
+    if genome in known:
+        if missing := set(names) - known[genome].keys():
+            hint = "Resume with the objectives that the search was started with"
+            raise NasError(f"the earlier run has no {', '.join(sorted(missing))} of genome {genome}", hint)
+        return Evaluation(genome, candidate, {**prices, **{name: float(known[genome][name]) for name in names}}, 0.0)
+    if not all(math.isfinite(value) for value in prices.values()):
+        return Evaluation(genome, candidate, {**prices, **dict.fromkeys(names, math.nan)}, 0.0)
+    start = clock()
+    values = {each.name: float(values_of(each.name, each.evaluate, [candidate])[0]) for each in problem.expensive}
+    return Evaluation(genome, candidate, {**prices, **values}, clock() - start)
+
+
+def succeeded(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Leave out the failed evaluations."""
+    return [evaluation for evaluation in evaluations if not evaluation.failed]
+
+
+def front_of(problem: Problem, evaluations: Sequence[Evaluation]) -> tuple[Evaluation, ...]:
+    """Pick the non-dominated evaluations, ordered by cost from the first objective on, then by genome."""
+    sound = succeeded(evaluations)
+    costs = costs_of(problem.objectives, sound)
+    members = [(tuple(costs[i]), sound[i].genome, i) for i in np.flatnonzero(non_dominated(costs))]
+    return tuple(sound[i] for _, _, i in sorted(members))
+
+
+def default_reference(problem: Problem, evaluations: Sequence[Evaluation], batch_ends: Sequence[int]) -> Metrics:
+    """Worst values of the first batch in which an evaluation succeeded, moved away by a tenth of their range."""
+    first = next(sound for end in batch_ends if (sound := succeeded(evaluations[:end])))
+    costs = costs_of(problem.objectives, first)
+    worst = costs.max(axis=0)
+    span = worst - costs.min(axis=0)
+    corner = worst + 0.1 * np.where(span > 0, span, np.maximum(np.abs(worst), 1.0))
+    return {each.name: each.sign * float(cost) for each, cost in zip(problem.objectives, corner, strict=True)}
+
+
+def hypervolumes(
+    problem: Problem, evaluations: Sequence[Evaluation], batch_ends: Sequence[int], reference: Metrics
+) -> tuple[tuple[int, float], ...]:
+    """Number of evaluations and hypervolume so far, after each batch that evaluated something."""
+    corner = [each.sign * reference[each.name] for each in problem.objectives]
+    fronts = [
+        (end, costs_of(problem.objectives, succeeded(evaluations[:end]))) for end in dict.fromkeys(batch_ends) if end
+    ]
+    return tuple((end, hypervolume(costs, corner)) for end, costs in fronts)
+
+
+def nothing_found(problem: Problem, evaluations: Sequence[Evaluation], rejected: Sequence[Metrics]) -> NasError:
+    """Say why there is no front: every evaluation failed, one limit is out of reach, or all are not held together."""
+    if evaluations:
+        names = sorted({name for each in evaluations for name, x in each.metrics.items() if not math.isfinite(x)})
+        message = f"all {len(evaluations)} evaluations failed: {', '.join(names)} not finite"
+        return NasError(message, "Check that a single candidate can be evaluated")
+    smallest = {each.name: smallest_of(each.name, rejected) for each in problem.constraints}
+    binding = max(problem.constraints, key=lambda each: (smallest[each.name] - each.at_most) / (abs(each.at_most) or 1))
+    limit, low = f"{binding.name} <= {binding.at_most:g}", smallest[binding.name]
+    if low > binding.at_most:
+        message = f"none of {len(rejected)} candidates has {limit}: the smallest {binding.name} seen is {low:g}"
+        return NasError(message, f"Raise the limit of {binding.name} above that")
+    limits = " and ".join(f"{each.name} <= {each.at_most:g}" for each in problem.constraints)
+    seen = ", ".join(f"{name} {value:g}" for name, value in smallest.items())
+    return NasError(f"none of {len(rejected)} candidates has {limits} together", f"Loosen one; smallest seen: {seen}")
+
+
+def smallest_of(name: str, rows: Sequence[Metrics]) -> float:
+    """Smallest value of that name that is a number; infinite where none is."""
+    return min((row[name] for row in rows if not math.isnan(row[name])), default=math.inf)
+
+
+def check_positive(**counts: int) -> None:
+    """Refuse a count below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise NasError(f"the {name} of a search must be at least 1, not {count}", f"Pass {name}=20, for example")
+
+
+def check_initial(space: DesignSpace, initial: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return initial genomes as int [n, genes]; `NasError` where one is not of this space."""
+    for genome in initial:
+        if len(genome) != len(space.cardinalities) or any(
+            not 0 <= gene < cardinality for gene, cardinality in zip(genome, space.cardinalities, strict=True)
+        ):
+            raise NasError(f"initial genome {tuple(genome)} is not of this space", "Make it with space.encode")
+    return as_genomes(space, list(initial))
+
+
+def check_reference(problem: Problem, reference: Metrics) -> None:
+    """Refuse a reference point that does not name just the objectives."""
+    names = [objective.name for objective in problem.objectives]
+    for name in reference:
+        if name not in names:
+            raise NasError(f"the reference point has the unknown objective '{name}'", did_you_mean(name, names))
+    if missing := [name for name in names if name not in reference]:
+        raise NasError(f"the reference point lacks {', '.join(missing)}", "Give one value for each objective")

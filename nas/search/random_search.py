@@ -1,0 +1,76 @@
+"""Random search: the baseline every other algorithm has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import numpy as np
+
+from nas.search.problem import DesignSpace, Genome, Problem, as_genomes, as_tuples, canonical
+
+DRAWS = 20  # rounds of random draws before what is left is listed
+POOL = 4096  # how many listed genomes suffice to choose from
+BLOCK = 128  # genomes whose neighbours are listed at a time
+
+
+class RandomSearch:
+    """Proposes unseen genomes, each gene drawn uniformly."""
+
+    def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
+        self.space = problem.space
+        self.rng = rng
+        self.seen: set[Genome] = set()
+
+    def ask(self, n: int) -> np.ndarray:
+        """Draw n genomes never proposed or told before, int [n, genes]; fewer when the space is exhausted."""
+        genomes = sample_unseen(self.space, self.rng, self.seen, n)
+        self.seen.update(as_tuples(genomes))
+        return genomes
+
+    def tell(self, genomes: np.ndarray, costs: np.ndarray, violations: np.ndarray) -> None:
+        """Remember the genomes; their costs teach random search nothing."""
+        self.seen.update(as_tuples(genomes))
+
+
+def sample_unseen(space: DesignSpace, rng: np.random.Generator, seen: Set[Genome], n: int) -> np.ndarray:
+    """Draw n distinct canonical genomes outside `seen`, int [n, genes]; fewer only when there are no more.
+
+    Genes are uniform; where that keeps hitting seen genomes, what is left is listed and drawn from.
+    """
+    found: dict[Genome, None] = {}
+    for _ in range(DRAWS):
+        if len(found) >= n:
+            break
+        drawn = rng.integers(space.cardinalities, size=(2 * n, len(space.cardinalities)))
+        found.update((genome, None) for genome in as_tuples(canonical(space, drawn)) if genome not in seen)
+    if len(found) < n:
+        left = list_unseen(space, seen | found.keys(), max(n, POOL))
+        found.update((left[i], None) for i in rng.permutation(len(left)))
+    return as_genomes(space, list(found)[:n])
+
+
+def list_unseen(space: DesignSpace, seen: Set[Genome], limit: int) -> list[Genome]:
+    """List canonical genomes outside `seen`: all of them, or the first about `limit`.
+
+    Walks from the genome of zeros by changes of one gene. Every canonical genome is reached: set to zero first the
+    genes on which no other's activity depends, and the way back is made of single changes.
+    """
+    start = (0,) * len(space.cardinalities)
+    reached, queue = {start}, [start]
+    unseen = [] if start in seen else [start]
+    while queue and len(unseen) < limit:
+        block, queue = queue[:BLOCK], queue[BLOCK:]
+        new = set(as_tuples(canonical(space, single_changes(space, as_genomes(space, block))))) - reached
+        reached |= new
+        queue += sorted(new)
+        unseen += sorted(new - seen)
+    return unseen
+
+
+def single_changes(space: DesignSpace, genomes: np.ndarray) -> np.ndarray:
+    """Every genome with one gene set to each of its choices, int [n * sum(cardinalities), genes]."""
+    genes = np.repeat(np.arange(len(space.cardinalities)), space.cardinalities)
+    choices = np.concatenate([np.arange(cardinality) for cardinality in space.cardinalities])
+    changed = np.repeat(genomes[:, None, :], len(genes), axis=1)  # n changes genes
+    changed[:, np.arange(len(genes)), genes] = choices
+    return changed.reshape(-1, genomes.shape[1])

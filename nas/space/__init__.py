@@ -1,0 +1,1 @@
+"""What can be built: architectures, search spaces, genomes, scan patterns, costs. No torch."""

@@ -1,0 +1,200 @@
+"""The set of all networks that may be chosen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.errors import NasError
+from nas.space.architecture import Architecture, Block, Stage
+from nas.space.cost import operator_cost
+from nas.space.genome import GenomeLayout, active_genes, decode_genome, encode_architecture, gene_layout
+from nas.space.kinds import is_active
+from nas.space.operator import Operator, halve, operators, place
+
+
+@dataclass(frozen=True)
+class StageSpace:
+    """The choices of one stage. `kinds` maps a block kind to its settings, each with its choices."""
+
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    kinds: dict[str, dict[str, tuple[Any, ...]]]
+    bits: tuple[str | int, ...] = ("fp",)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Every distinct block of the stage: settings without effect are left out, not repeated."""
+        found: dict[Block, None] = {}
+        for kind, settings in self.kinds.items():
+            for values in product(*settings.values()):
+                named = dict(zip(settings, values, strict=True))
+                kept = {name: value for name, value in named.items() if is_active(name, named)}
+                found.update({Block.of(kind, bits, **kept): None for bits in self.bits})
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Stages with elastic width, depth, resolution and blocks; a design space for `nas.search`."""
+
+    name: str
+    num_classes: int
+    resolutions: tuple[int, ...]
+    stages: tuple[StageSpace, ...]
+    layout: GenomeLayout = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layout", gene_layout(self.resolutions, self.stages))
+
+    @classmethod
+    def load(cls, name: str | Path) -> SearchSpace:
+        """Load a shipped space by its name, or a YAML file by its path; `NasError` says what is wrong and where."""
+        from nas.space.space_file import load_space
+
+        return load_space(name)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SearchSpace:
+        """Read what `to_dict` wrote."""
+        from nas.space.space_file import parse_space
+
+        return parse_space(json.dumps(data), "a stored space")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn into JSON types, with the keys of a space file."""
+        stages = [
+            {"width": list(stage.widths), "depth": list(stage.depths), "bits": list(stage.bits), "blocks": stage.kinds}
+            for stage in self.stages
+        ]
+        plain = {
+            "name": self.name,
+            "num_classes": self.num_classes,
+            "resolution": list(self.resolutions),
+            "stages": stages,
+        }
+        return json.loads(json.dumps(plain))
+
+    def with_classes(self, num_classes: int) -> SearchSpace:
+        """Give the same space for another number of classes."""
+        return replace(self, num_classes=num_classes)
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the definition."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+    # The genome: a categorical integer vector.
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Number of choices of each gene."""
+        return self.layout.cardinalities
+
+    def active(self, genomes: np.ndarray) -> np.ndarray:
+        """Say which genes have an effect: int [n, genes] -> bool [n, genes]."""
+        return active_genes(self.layout, genomes)
+
+    def encode(self, architecture: Architecture) -> np.ndarray:
+        """Turn an architecture into its canonical genome, int64 [genes]; `NasError` where it is not in the space."""
+        return encode_architecture(self.layout, architecture)
+
+    def decode(self, genome: np.ndarray) -> Architecture:
+        """Build the architecture of a genome [genes]; inactive genes are not read."""
+        return decode_genome(self.layout, self.stages, genome)
+
+    # The set.
+
+    def __contains__(self, architecture: object) -> bool:
+        if not isinstance(architecture, Architecture):
+            return False
+        try:
+            return self.decode(self.encode(architecture)) == architecture
+        except NasError:
+            return False
+
+    @cached_property
+    def size(self) -> int:
+        """Number of distinct architectures."""
+        total = len(self.resolutions)
+        for stage in self.stages:
+            total *= len(stage.widths) * sum(len(stage.blocks) ** depth for depth in stage.depths)
+        return total
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Draw every gene uniformly."""
+        return self.decode(rng.integers(0, self.cardinalities))
+
+    def smallest(self) -> Architecture:
+        """Give the architecture of fewest MACs."""
+        return self._extreme(min, +1)
+
+    def largest(self) -> Architecture:
+        """Give the architecture of most MACs."""
+        return self._extreme(max, -1)
+
+    def _extreme(self, extreme: Any, sign: int) -> Architecture:
+        def cost(block: Block, width: int) -> tuple[int, int]:
+            found = operator_cost(place(block, width, 8))
+            return sign * found.macs, sign * found.num_params
+
+        stages = []
+        for stage in self.stages:
+            width, depth = extreme(stage.widths), extreme(stage.depths)
+            best = min(stage.blocks, key=lambda block: cost(block, width))
+            stages.append(Stage(width, (best,) * depth))
+        return Architecture(extreme(self.resolutions), tuple(stages))
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Yield the architectures that differ in one active gene."""
+        genome = self.encode(architecture)
+        for index in np.flatnonzero(self.active(genome)[0]):
+            for value in range(self.cardinalities[index]):
+                if value != genome[index]:
+                    changed = genome.copy()
+                    changed[index] = value
+                    yield self.decode(changed)
+
+    def everything(self) -> Iterator[Architecture]:
+        """Yield every architecture once; meant for spaces small enough for brute force."""
+        options = [
+            [
+                Stage(width, blocks)
+                for width in stage.widths
+                for depth in stage.depths
+                for blocks in product(stage.blocks, repeat=depth)
+            ]
+            for stage in self.stages
+        ]
+        for resolution in self.resolutions:
+            for stages in product(*options):
+                yield Architecture(resolution, stages)
+
+    def operators(self) -> tuple[Operator, ...]:
+        """List every distinct operator that occurs in some architecture: the rows of a latency table."""
+        found: dict[Operator, None] = {}
+        for resolution in self.resolutions:
+            grid = halve(resolution)
+            for index, stage in enumerate(self.stages):
+                for width in stage.widths:
+                    if index == 0:
+                        found[Operator("stem", 3, width, resolution)] = None
+                    else:
+                        for before in self.stages[index - 1].widths:
+                            found[Operator("downsample", before, width, grid)] = None
+                grid = halve(grid) if index > 0 else grid
+                found.update({place(block, width, grid): None for width in stage.widths for block in stage.blocks})
+            found.update({Operator("head", width, self.num_classes, grid): None for width in self.stages[-1].widths})
+        return tuple(found)
+
+    def operators_of(self, architecture: Architecture) -> tuple[Operator, ...]:
+        """List the operators of one architecture in the order they run."""
+        return operators(architecture, self.num_classes)

@@ -1,0 +1,34 @@
+"""A moving average of weights, which generalises better than the weights themselves late in training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """Exponential moving average of a module's parameters, by name."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module, self.decay, self.updates = module, decay, 0
+        self.tensors = {name: tensor.detach().clone() for name, tensor in module.named_parameters()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move towards the module's weights: by 1 - `decay`, faster in the first updates."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        current = dict(self.module.named_parameters())
+        torch._foreach_lerp_(list(self.tensors.values()), [current[name] for name in self.tensors], 1 - decay)
+
+    def restore(self, tensors: Mapping[str, Tensor], updates: int) -> None:
+        """Continue from saved averages."""
+        for name, tensor in self.tensors.items():
+            tensor.copy_(tensors[name])
+        self.updates = updates
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Give the averaged parameters together with the module's own buffers."""
+        return {**self.module.state_dict(), **self.tensors}

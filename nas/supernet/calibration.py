@@ -1,0 +1,71 @@
+"""BatchNorm statistics of one subnet: those that all subnets share are right for none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nas.space.architecture import Architecture
+from nas.supernet.elastic import sliced_state
+from nas.supernet.subnet import resize
+from nas.supernet.supernet import NormStatistics, Supernet, placed_operators, skeleton
+
+
+@torch.no_grad()
+def calibrate(supernet: Supernet, architecture: Architecture, images: Tensor, batch_size: int = 512) -> NormStatistics:
+    """Measure a subnet's BatchNorm statistics on `images` [n, 3, h, w].
+
+    Each batch runs normalised by its own statistics, as in training; they are pooled as `mean = sum n m / sum n` and
+    `var = sum n (v + (m - mean)^2) / sum n`, which for the first norm equals one pass over all images. The shared
+    running statistics are neither read nor changed.
+    """
+    operators = placed_operators(architecture, supernet.space.num_classes)
+    batches = [resize(part, architecture.resolution) for part in images.split(batch_size)]
+    stats = []
+    for name, op in operators:
+        module = skeleton(op, True)
+        state = sliced_state(supernet.shared[name], module)
+        state = {key: value.clone() if "running" in key or "tracked" in key else value for key, value in state.items()}
+        with recorded_moments(module) as moments:
+            batches = [functional_call(module, state, (batch,), strict=True) for batch in batches]
+        stats.append(pooled(moments))
+    return tuple(stats)
+
+
+@contextmanager
+def recorded_moments(module: nn.Module) -> Iterator[dict[str, list[tuple[int, Tensor, Tensor]]]]:
+    """Collect (count, variance, mean) of the inputs of each BatchNorm of `module`, by its name."""
+    found: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
+
+    def listen(name: str, x: Tensor) -> None:
+        variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+        found.setdefault(name, []).append((x.numel() // x.shape[1], variance, mean))
+
+    handles = [
+        part.register_forward_pre_hook(lambda _, args, name=name: listen(name, args[0]))
+        for name, part in module.named_modules()
+        if isinstance(part, nn.BatchNorm2d)
+    ]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def pooled(moments: dict[str, list[tuple[int, Tensor, Tensor]]]) -> dict[str, Tensor]:
+    """Pool the moments of batches into running statistics by buffer name; the term between batches is included."""
+    state = {}
+    for name, parts in moments.items():
+        counts = torch.tensor([count for count, _, _ in parts], dtype=torch.float64, device=parts[0][1].device)
+        share = (counts / counts.sum())[:, None]
+        variances = torch.stack([variance for _, variance, _ in parts]).double()
+        means = torch.stack([mean for _, _, mean in parts]).double()
+        mean = (share * means).sum(0)
+        state[f"{name}.running_mean"] = mean.float()
+        state[f"{name}.running_var"] = (share * (variances + (means - mean).square())).sum(0).float()
+    return state

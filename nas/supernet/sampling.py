@@ -1,0 +1,67 @@
+"""Which subnets each training step trains."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nas.space.architecture import Architecture, Block, Stage
+from nas.space.cost import operator_cost
+from nas.space.operator import place
+from nas.space.search_space import SearchSpace, StageSpace
+
+
+def sandwich(space: SearchSpace, step: int, seed: int, num_random: int = 2) -> list[Architecture]:
+    """Give the subnets of a step: a largest one first (the teacher), random ones, the smallest last.
+
+    Sandwich rule (Yu & Huang 2019, arXiv 1903.05134). The kinds of the largest and of each random subnet come from a
+    fair rotation, so that after any full cycle every slot has trained each of its kinds equally often: with one fixed
+    largest subnet, its kinds are trained four times as often as the others and the ranking is biased towards them.
+    A pure function of (seed, step): a resumed training draws the same subnets.
+    """
+    rng = np.random.default_rng([seed, step, 1])
+    largest = with_kinds(space, rotation(space, step, seed, member=0), rng, largest=True)
+    drawn = [
+        with_kinds(space, rotation(space, step, seed, member=1 + index), rng, largest=False)
+        for index in range(num_random)
+    ]
+    return [largest, *drawn, space.smallest()]
+
+
+def rotation(space: SearchSpace, step: int, seed: int, member: int) -> list[list[str]]:
+    """Give a kind for every slot of every stage: each slot walks through its own shuffled list of all its kinds."""
+    chosen = []
+    for s, stage in enumerate(space.stages):
+        kinds = list(stage.kinds)
+        cycle, turn = divmod(step, len(kinds))
+        row = []
+        for b in range(max(stage.depths)):
+            order = np.random.default_rng([seed, cycle, member, s, b, 2]).permutation(len(kinds))
+            row.append(kinds[order[turn]])
+        chosen.append(row)
+    return chosen
+
+
+def with_kinds(space: SearchSpace, kinds: list[list[str]], rng: np.random.Generator, largest: bool) -> Architecture:
+    """Give an architecture whose blocks have the given kinds: the largest of them, or one drawn at random."""
+    stages = []
+    for stage, row in zip(space.stages, kinds, strict=True):
+        width = max(stage.widths) if largest else int(rng.choice(stage.widths))
+        depth = max(stage.depths) if largest else int(rng.choice(stage.depths))
+        pick = largest_block if largest else random_block
+        stages.append(Stage(width, tuple(pick(stage, kind, width, rng) for kind in row[:depth])))
+    resolution = max(space.resolutions) if largest else int(rng.choice(space.resolutions))
+    return Architecture(resolution, tuple(stages))
+
+
+def random_block(stage: StageSpace, kind: str, width: int, rng: np.random.Generator) -> Block:
+    """Draw one of the stage's blocks of this kind."""
+    blocks = [block for block in stage.blocks if block.kind == kind]
+    return blocks[int(rng.integers(len(blocks)))]
+
+
+def largest_block(stage: StageSpace, kind: str, width: int, rng: np.random.Generator) -> Block:
+    """Give the stage's block of this kind with most MACs; drawn among those that tie, such as sets of directions."""
+    blocks = [block for block in stage.blocks if block.kind == kind]
+    macs = [operator_cost(place(block, width, 8)).macs for block in blocks]
+    ties = [block for block, cost in zip(blocks, macs, strict=True) if cost == max(macs)]
+    return ties[int(rng.integers(len(ties)))]

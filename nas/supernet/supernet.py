@@ -1,0 +1,102 @@
+"""One set of weights for every architecture of a space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.space.architecture import Architecture
+from nas.space.operator import Operator, operators
+from nas.space.search_space import SearchSpace
+from nas.supernet.blocks import build_operator, fold_norms
+from nas.supernet.elastic import run_sliced, sliced_state
+from nas.supernet.subnet import Subnet, resize
+
+# BatchNorm statistics of one subnet: one mapping of buffer name -> tensor per operator, in the order they run.
+NormStatistics = tuple[Mapping[str, Tensor], ...]
+
+
+class Supernet(nn.Module):
+    """Runs any architecture of `space` on slices of shared weights.
+
+    Every slot of every stage owns one module per block kind, built at its largest settings; an architecture's blocks
+    run on slices of them. The module keeps no record of which architecture ran.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        super().__init__()
+        self.space = space
+        self.shared = nn.ModuleDict({name: build_operator(op) for name, op in largest_operators(space).items()})
+
+    def forward(self, images: Tensor, architecture: Architecture, stats: NormStatistics | None = None) -> Tensor:
+        """Map images [b, 3, h, w] to logits [b, classes] by the subnet of `architecture`.
+
+        In training mode BatchNorm normalises by the batch; in eval mode by `stats` (of `calibrate`), or by the running
+        statistics that all subnets share, which are right for none of them.
+        """
+        x = resize(images, architecture.resolution)
+        for index, (name, op) in enumerate(placed_operators(architecture, self.space.num_classes)):
+            override = stats[index] if stats is not None else {}
+            x = run_sliced(self.shared[name], skeleton(op, self.training), x, override)
+        return x
+
+
+def placed_operators(architecture: Architecture, num_classes: int) -> list[tuple[str, Operator]]:
+    """Pair each operator of an architecture with the name of the shared module that holds its weights."""
+    names = ["stem"]
+    for s, stage in enumerate(architecture.stages):
+        names += [f"stage{s}-downsample"] if s > 0 else []
+        names += [f"stage{s}-block{b}-{block.kind}" for b, block in enumerate(stage.blocks)]
+    return list(zip([*names, "head"], operators(architecture, num_classes), strict=True))
+
+
+def largest_operators(space: SearchSpace) -> dict[str, Operator]:
+    """Give for each shared module the operator whose tensors cover those of every choice."""
+    widths = [max(stage.widths) for stage in space.stages]
+    found = {"stem": Operator("stem", 3, widths[0], max(space.resolutions))}
+    for s, stage in enumerate(space.stages):
+        if s > 0:
+            found[f"stage{s}-downsample"] = Operator("downsample", widths[s - 1], widths[s], 1)
+        for b in range(max(stage.depths)):
+            for kind, settings in stage.kinds.items():
+                largest = tuple((name, cover(name, settings[name])) for name in sorted(settings))
+                found[f"stage{s}-block{b}-{kind}"] = Operator(kind, widths[s], widths[s], 1, largest)
+    return {**found, "head": Operator("head", widths[-1], space.num_classes, 1)}
+
+
+def cover(setting: str, choices: tuple[Any, ...]) -> Any:
+    """Give the value of a setting whose weights hold those of all choices: all scan directions, else the largest."""
+    if setting == "directions":
+        return tuple(dict.fromkeys(name for choice in choices for name in choice))
+    return max(choices)
+
+
+@lru_cache(maxsize=4096)
+def skeleton(op: Operator, training: bool) -> nn.Module:
+    """Build an operator's module without memory for weights, to be run on given ones."""
+    with torch.device("meta"):
+        return build_operator(op).train(training)
+
+
+def extract(supernet: Supernet, architecture: Architecture, stats: NormStatistics | None = None) -> Subnet:
+    """Cut a subnet out: a plain module in eval mode with its own copy of the weights and its norms folded.
+
+    Its outputs equal `supernet(images, architecture, stats)` in eval mode.
+    """
+    subnet = inherit(supernet, architecture, stats)
+    fold_norms(subnet)
+    return subnet
+
+
+def inherit(supernet: Supernet, architecture: Architecture, stats: NormStatistics | None = None) -> Subnet:
+    """Cut a subnet out with its norms not folded, ready to be trained further."""
+    subnet = Subnet(architecture, supernet.space.num_classes)
+    for index, (name, _) in enumerate(placed_operators(architecture, supernet.space.num_classes)):
+        layer = subnet.layers[index]
+        state = {**sliced_state(supernet.shared[name], layer), **(stats[index] if stats is not None else {})}
+        layer.load_state_dict({key: tensor.detach().clone() for key, tensor in state.items()})
+    return subnet.eval()

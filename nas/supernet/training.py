@@ -1,0 +1,136 @@
+"""Trains a supernet: the loop, its recipe and its exactly resumable state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.errors import NasError
+from nas.supernet.averaging import WeightAverage
+from nas.supernet.losses import child_loss
+from nas.supernet.sampling import sandwich
+from nas.supernet.supernet import Supernet
+
+NO_DECAY = ("a_log", "dt_bias", "skip", "log_scale", "norm", "bias")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetRecipe:
+    """How a supernet is trained. Every step trains the largest, the smallest and `num_random` random subnets."""
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup_fraction: float = 0.05
+    clip_norm: float = 5.0
+    ema_decay: float = 0.998
+    distill: float = 0.5
+    num_random: int = 2
+
+
+class SupernetTraining:
+    """The state of a training: weights, their moving average, optimiser and the number of steps done."""
+
+    def __init__(self, supernet: Supernet, recipe: SupernetRecipe, seed: int, steps_per_epoch: int) -> None:
+        self.supernet, self.recipe, self.seed = supernet, recipe, seed
+        self.total_steps = recipe.epochs * steps_per_epoch
+        self.steps_per_epoch = steps_per_epoch
+        self.step = 0
+        self.average = WeightAverage(supernet, recipe.ema_decay)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(supernet, recipe.weight_decay), lr=recipe.learning_rate, fused=True
+        )
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return self.step // self.steps_per_epoch
+
+    def state(self) -> dict[str, Tensor]:
+        """Give every tensor that the rest of the training depends on, by name; `restore` takes it back."""
+        tensors = {f"weight/{name}": tensor for name, tensor in self.supernet.state_dict().items()}
+        tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
+        for name, parameter in self.supernet.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer/{key}/{name}"] = value
+        tensors["step"] = torch.tensor(self.step)
+        return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Continue from what `state` gave; `NasError` where it belongs to another space."""
+        weights = {name.removeprefix("weight/"): value for name, value in tensors.items() if name.startswith("weight/")}
+        own = self.supernet.state_dict()
+        if own.keys() != weights.keys() or any(own[name].shape != weights[name].shape for name in own):
+            raise NasError("the checkpoint was written for another search space", "Start a new run with --run NEW")
+        self.supernet.load_state_dict(weights)
+        parameters = dict(self.supernet.named_parameters())
+        for key, value in tensors.items():
+            if key.startswith("optimizer/"):
+                _, field, name = key.split("/", 2)
+                self.optimizer.state[parameters[name]][field] = value.clone()
+        self.step = int(tensors["step"])
+        averages = {name: tensors[f"average/{name}"] for name in self.average.tensors}
+        self.average.restore(averages, updates=self.step)
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Split parameters: no decay on norms, biases and the state-space parameters."""
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
+    for name, parameter in module.named_parameters():
+        (free if any(word in name for word in NO_DECAY) else decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def learning_rate(step: int, total_steps: int, peak: float, warmup_fraction: float) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    warmup = max(1, int(total_steps * warmup_fraction))
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
+
+
+def train_epoch(
+    training: SupernetTraining,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    on_step: Callable[[int], None] = lambda step: None,
+) -> float:
+    """Train one epoch on (images [b, 3, h, w], labels [b]); give the mean loss of the largest subnets.
+
+    Raises `NasError` when the loss is no longer finite.
+    """
+    training.supernet.train()
+    losses = []
+    for images, labels in batches:
+        losses.append(train_step(training, images, labels))
+        on_step(training.step)
+    mean = sum(losses) / len(losses)
+    if not math.isfinite(mean):
+        raise NasError("the training diverged: the loss is not finite", "--set learning_rate=0.001")
+    return mean
+
+
+def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> float:
+    """Train the subnets of one step on one batch; give the loss of the largest."""
+    recipe, supernet = training.recipe, training.supernet
+    largest, *children = sandwich(supernet.space, training.step, training.seed, recipe.num_random)
+    training.optimizer.zero_grad(set_to_none=True)  # AdamW then leaves weights that no subnet used as they are
+    teacher = supernet(images, largest)
+    loss = F.cross_entropy(teacher, labels)
+    loss.backward()
+    for child in children:
+        child_loss(supernet(images, child), teacher, labels, recipe.distill).backward()
+    torch.nn.utils.clip_grad_norm_(supernet.parameters(), recipe.clip_norm)
+    rate = learning_rate(training.step, training.total_steps, recipe.learning_rate, recipe.warmup_fraction)
+    for group in training.optimizer.param_groups:
+        group["lr"] = rate
+    training.optimizer.step()
+    training.step += 1
+    training.average.update()
+    return loss.item()

@@ -1,0 +1,1 @@
+"""One module per command, start to end; the only modules that see every package."""

@@ -1,0 +1,167 @@
+"""`nas compare`: hand-designed models by the same recipe and number of images, measured by the same harness."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nas.config import make_settings
+from nas.errors import NasError
+from nas.evaluation.accuracy import model_accuracy
+from nas.evaluation.data import Dataset, load_dataset
+from nas.evaluation.finetune import Recipe
+from nas.evaluation.reference import Reference, build_reference, parse_reference
+from nas.hardware.backends import one_thread, onnxruntime_session
+from nas.hardware.measure import Measurement, measure_interleaved
+from nas.progress import Talk
+from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
+from nas.space.architecture import Architecture
+from nas.supernet.subnet import build_subnet, fold_norms
+from nas.workflows.finetune import described_training, load_model, train_from_scratch, train_reporting
+from nas.workflows.picks import read_front
+
+COLUMNS = (
+    *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
+    *("source", "images", "resolution", "validation_accuracy", "inherited_accuracy", "provenance"),
+)
+DEVICE = "cpu"  # whole networks are measured on this machine
+
+
+def compare(
+    *, run: Path | None, device: str, models: Sequence[str], seed: int, overrides: Sequence[str], talk: Talk
+) -> dict[str, Any]:
+    """Train hand-designed `models` as the run's fine-tuned subnets were, and measure all of them together.
+
+    The most accurate subnet is also trained from scratch by the same recipe: what the supernet's weights add, and what
+    the architecture alone is worth beside the hand-designed ones, can both be read off.
+    """
+    run = find_run(run)
+    folders = sorted(path.parent for path in run.glob("models/*/model.json"))
+    if not folders:
+        raise NasError(f"{run} has no fine-tuned subnet to compare with", "Run: nas finetune --pick best")
+    searched = [load_model(folder) for folder in folders]
+    best = max((described for _, described in searched), key=lambda described: described["validation_accuracy"])
+    recipe = make_settings(Recipe, best["settings"], overrides)
+    manifest = read_json(run / "run.json")
+    dataset = load_dataset(manifest["data"], manifest["seed"])
+    references = [parse_reference(name, dataset.resolution) for name in models]
+    built = {reference: seeded(reference, dataset, seed) for reference in references}
+    with locked(run):
+        network: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
+        rows = [searched_row(described, manifest) for _, described in searched]
+        architecture = Architecture.from_dict(best["architecture"])
+        scratch = train_from_scratch(architecture, dataset, recipe, seed, talk)
+        rows.append(scratch_row(best, scratch, dataset, recipe, seed))
+        for reference, plain in built.items():
+            trained = train_reporting(plain, f"train {reference}", dataset, recipe, seed, talk)
+            rows.append(reference_row(reference, trained, dataset, recipe, seed))
+            network[str(reference)] = trained
+        measured = measure_networks(run, network, manifest, dataset.num_classes, talk)
+        finish_rows(rows, measured)
+        rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
+        write_rows(run / "compare.csv", rows, COLUMNS)
+        write_measured(run, measured)
+    return {"run": str(run), "models": rows}
+
+
+def seeded(reference: Reference, dataset: Dataset, seed: int) -> nn.Module:
+    """Build a hand-designed model with weights drawn from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_reference(reference, dataset.num_classes)
+
+
+def searched_row(described: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Row of a fine-tuned subnet."""
+    return {
+        "name": f"subnet {described['id']}",
+        "kind": "searched",
+        **{name: described[name] for name in ("id", "accuracy", "num_params", "macs", "epochs", "images", "recipe")},
+        "resolution": described["resolution"],
+        "validation_accuracy": described["validation_accuracy"],
+        "inherited_accuracy": described["inherited_accuracy"],
+        "source": f"searched; fine-tuned from a supernet trained for {manifest['recipe']['epochs']} epochs",
+        "accuracy_std": None,
+    }
+
+
+def scratch_row(
+    described: Mapping[str, Any], trained: nn.Module, dataset: Dataset, recipe: Recipe, seed: int
+) -> dict[str, Any]:
+    """Row of the best subnet's architecture trained without the supernet: a control."""
+    return {
+        "name": f"subnet {described['id']} from scratch",
+        "kind": "searched",
+        "id": described["id"],
+        "validation_accuracy": model_accuracy(trained, dataset.validation()),
+        "accuracy": model_accuracy(trained, dataset.test()),
+        **{name: described[name] for name in ("num_params", "macs", "resolution")},
+        **{name: described_training(dataset, recipe, seed)[name] for name in ("epochs", "images", "recipe")},
+        "source": "searched; trained from scratch by the recipe of the hand-designed models",
+    }
+
+
+def reference_row(
+    reference: Reference, trained: nn.Module, dataset: Dataset, recipe: Recipe, seed: int
+) -> dict[str, Any]:
+    """Row of a hand-designed model."""
+    return {
+        "name": str(reference),
+        "kind": "hand-designed",
+        "id": str(reference),
+        "validation_accuracy": model_accuracy(trained, dataset.validation()),
+        "accuracy": model_accuracy(trained, dataset.test()),
+        "num_params": sum(parameter.numel() for parameter in trained.parameters()),
+        "macs": count_macs(trained, reference.resolution),
+        "resolution": reference.resolution,
+        **{name: described_training(dataset, recipe, seed)[name] for name in ("epochs", "images", "recipe")},
+        "source": "timm architecture, trained from scratch",
+    }
+
+
+def count_macs(model: nn.Module, resolution: int) -> int:
+    """Count the MACs of convolutions and matrix products for one image."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, resolution, resolution))
+    return counter.get_total_flops() // 2
+
+
+def measure_networks(
+    run: Path, networks: Mapping[str, nn.Module], manifest: Mapping[str, Any], num_classes: int, talk: Talk
+) -> dict[str, Measurement]:
+    """Measure whole networks in interleaved rounds: the given ones and every member of the newest front."""
+    everything = dict(networks)
+    for row in read_front(run):
+        if row["id"] not in everything:
+            subnet = build_subnet(Architecture.from_json(row["architecture"]), num_classes)
+            everything[row["id"]] = fold_norms(subnet)
+    calls = {}
+    with one_thread(), talk.task("measure networks", len(everything)) as advance:
+        for done, (name, model) in enumerate(everything.items(), start=1):
+            resolution = int(model.resolution)  # type: ignore[arg-type]
+            shape = (1, 3, resolution, resolution)
+            calls[name] = onnxruntime_session(copy.deepcopy(model).eval(), shape)
+            advance(done, "")
+        return measure_interleaved(calls, rounds=4, min_samples=40)
+
+
+def finish_rows(rows: Sequence[dict[str, Any]], measured: Mapping[str, Measurement]) -> None:
+    """Write each row's measured latency into it."""
+    for row in rows:
+        row["latency_ms"] = measured[row["id"]].ms
+        row["provenance"] = "measured"
+
+
+def write_measured(run: Path, measured: Mapping[str, Measurement]) -> None:
+    """Keep the measurements beside the newest search: whole networks, in the conditions of its latency table."""
+    figures = {
+        name: {"ms": each.ms, "ms_p50": each.ms_p50, "rel_noise": each.rel_noise} for name, each in measured.items()
+    }
+    write_json(latest_search(run) / "measured.json", figures)

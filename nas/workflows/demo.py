@@ -1,0 +1,184 @@
+"""`nas demo`: train, profile, search, fine-tune, compare and report on this CPU, within a given time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from nas.evaluation.data import load_dataset
+from nas.evaluation.finetune import Recipe
+from nas.evaluation.reference import DEFAULT_MODELS, build_reference, parse_reference
+from nas.hardware.latency_table import LatencyTable
+from nas.hardware.profile import Plan
+from nas.progress import Talk
+from nas.report.findings import nearest_rival
+from nas.space.architecture import Architecture
+from nas.space.search_space import SearchSpace
+from nas.supernet.subnet import build_subnet
+from nas.supernet.supernet import Supernet
+from nas.supernet.training import SupernetRecipe, SupernetTraining, train_step
+from nas.units import format_milliseconds
+from nas.workflows.compare import compare
+from nas.workflows.finetune import finetune
+from nas.workflows.picks import pick_rows, read_front
+from nas.workflows.profile import profile_device
+from nas.workflows.report import report
+from nas.workflows.search import Limits, SearchSettings, search
+from nas.workflows.train_supernet import train_supernet
+
+SPACE, DATA, DEVICE = "scan-mix-tiny", "cluttered-digits", "cpu"
+PICKS = ("best", "knee", "smallest")
+TRAIN_SHARE, SEARCH_SHARE = 0.38, 0.10  # of the time; the table takes what it takes, training the picks gets the rest
+RESERVE_SECONDS = 25.0  # for measuring the networks and writing the report
+LIMIT_SHARE = 0.6  # the latency limit, as a share of the largest subnet's latency
+
+
+def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Talk) -> dict[str, Any]:
+    """Run every command in turn, sized so that all of it takes about `minutes`; give what it found."""
+    start = time.monotonic()
+    seconds = 60 * minutes
+    dataset, space = load_dataset(DATA, seed), SearchSpace.load(SPACE)
+    steps = len(dataset.train(0)) // SupernetRecipe().batch_size
+    epochs = fit_count(TRAIN_SHARE * seconds, steps * supernet_step_seconds(space), least=1, most=100)
+    talk.say(f"1/6 train a supernet for {epochs} epochs")
+    trained = train_supernet(
+        space=SPACE, data=DATA, run=run, seed=seed, resume=False, overrides=[], settings={"epochs": epochs}, now=now,
+        talk=talk,
+    )  # fmt: skip
+    run = Path(trained["run"])
+    talk.say("2/6 measure a latency table of this CPU")
+    profiled = profile_device(device=DEVICE, space=SPACE, data=None, plan=Plan(seed=seed), resume=False, talk=talk)
+    table = LatencyTable.load(DEVICE, space=SPACE)
+    limit_ms = float(f"{LIMIT_SHARE * table.predict(space.largest()).ms:.2g}")
+    budget = fit_count(SEARCH_SHARE * seconds, evaluation_seconds(run), least=40, most=400)
+    talk.say(f"3/6 search: {budget} subnets under {format_milliseconds(limit_ms)}")
+    settings = SearchSettings(limits=Limits(max_latency_ms=limit_ms), budget=budget, seed=seed)
+    found = search(
+        run=run, devices=[DEVICE], settings=settings, measured_only=False, resume=False, dry_run=False, talk=talk
+    )
+    left = seconds - (time.monotonic() - start) - RESERVE_SECONDS
+    each = fit_count(left, epoch_seconds(run, steps), least=1, most=30)
+    talk.say(f"4/6 fine-tune {', '.join(PICKS)} for {each} epochs")
+    finetune(run=run, picks=PICKS, seed=seed, settings={"epochs": each}, overrides=[], talk=talk)
+    talk.say(f"5/6 train hand-designed models for {each} epochs by the same recipe")
+    compared = compare(run=run, device=DEVICE, models=DEFAULT_MODELS, seed=seed, overrides=[], talk=talk)
+    talk.say("6/6 write the report")
+    written = report(run=run, output=None)
+    return {
+        "run": str(run),
+        "report": written["report"],
+        "max_latency_ms": limit_ms,
+        "front": found["fronts"][DEVICE],
+        "models": compared["models"],
+        "table": {name: profiled[name] for name in ("mape", "kendall_tau", "noise_mape", "macs_mape", "macs_tau")},
+        "seconds": time.monotonic() - start,
+    }
+
+
+def fit_count(seconds: float, seconds_each: float, least: int, most: int) -> int:
+    """Say how many pieces of work fit into a time, within bounds."""
+    return max(least, min(most, int(seconds / seconds_each)))
+
+
+def quickest(call: Callable[[], object], times: int) -> float:
+    """Time a call several times; the least of the wall seconds."""
+    call()
+    taken = []
+    for _ in range(times):
+        start = time.monotonic()
+        call()
+        taken.append(time.monotonic() - start)
+    return min(taken)
+
+
+def supernet_step_seconds(space: SearchSpace) -> float:
+    """Time some sandwich steps of a throw-away supernet; the mean, as steps differ by the blocks they draw."""
+    training = SupernetTraining(Supernet(space), SupernetRecipe(), seed=0, steps_per_epoch=100)
+    images, labels = example_batch(SupernetRecipe().batch_size)
+    train_step(training, images, labels)
+    start, count = time.monotonic(), 16
+    for _ in range(count):
+        train_step(training, images, labels)
+    return (time.monotonic() - start) / count
+
+
+def evaluation_seconds(run: Path) -> float:
+    """Time the accuracy of one middling subnet."""
+    import numpy as np
+
+    from nas.workflows.search import inherited_accuracies, run_space
+
+    accuracy_of = inherited_accuracies(run)
+    rng = np.random.default_rng(0)
+    space = run_space(run)
+    accuracy_of([space.smallest()])  # loads weights and data
+    start = time.monotonic()
+    accuracy_of([space.sample(rng) for _ in range(3)])
+    return (time.monotonic() - start) / 3
+
+
+def epoch_seconds(run: Path, steps: int) -> float:
+    """Time what one more epoch costs: of every pick, of the control from scratch and of every hand-designed model."""
+    picked = pick_rows(read_front(run), [*PICKS, "best"])
+    best = pick_rows(read_front(run), ["best"])
+    models = [build_subnet(Architecture.from_json(row["architecture"]), 10) for row in [*picked, *best]]
+    models += [build_reference(parse_reference(name, 32), 10) for name in DEFAULT_MODELS]  # type: ignore[misc]
+    return steps * sum(model_step_seconds(model) for model in models)
+
+
+def model_step_seconds(model: torch.nn.Module) -> float:
+    """Time a training step of one model."""
+    images, labels = example_batch(Recipe().batch_size)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    return quickest(step, 4)
+
+
+def example_batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make a batch of noise of the demo's shape."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(size, 3, 32, 32, generator=generator).contiguous(memory_format=torch.channels_last)
+    return images, torch.arange(size) % 10
+
+
+def last_lines(result: Mapping[str, Any]) -> list[str]:
+    """Say what matters in five lines: the best under the limit, a hand-designed model beside it, the front, what next."""
+    limit = result["max_latency_ms"]
+    searched = [row for row in result["models"] if row["kind"] == "searched"]
+    within = [row for row in searched if row["latency_ms"] <= limit]
+    best = max(within or searched, key=lambda row: row["validation_accuracy"])
+    kept = "under" if within else "but none is under"
+    near, slower = nearest_rival(best["latency_ms"], [row for row in result["models"] if row["kind"] != "searched"])
+    front, table = result["front"], result["table"]
+    span = front[-1]["latency_ms"] / front[0]["latency_ms"]
+    return [
+        f"best {kept} {format_milliseconds(limit)}: {best['name']}, {best['accuracy']:.2%} test accuracy, "
+        f"{format_milliseconds(best['latency_ms'])} measured, {best['num_params'] / 1e3:.0f} k parameters",
+        beside(best, near if slower else None),
+        f"front: {len(front)} subnets over a factor {span:.1f} in latency; table against held-out networks: MAPE "
+        f"{table['mape']:.1%}, Kendall tau {table['kendall_tau']:.2f} (rerun noise {table['noise_mape']:.1%})",
+        f"report: {result['report']}",
+        f"next: nas search --device {DEVICE} --max-latency {0.5 * limit:.2g}ms --run {result['run']}",
+    ]
+
+
+def beside(best: Mapping[str, Any], near: Mapping[str, Any] | None) -> str:
+    """Compare the best subnet with the nearest hand-designed model of equal or higher measured latency."""
+    if near is None:
+        return "every hand-designed model is faster than it; see the report"
+    difference = 100 * (best["accuracy"] - near["accuracy"])
+    return (
+        f"nearest hand-designed model at equal or higher latency: {near['name']}, {near['accuracy']:.2%}, "
+        f"{format_milliseconds(near['latency_ms'])} measured: {difference:+.2f} points for the searched one"
+    )

@@ -1,0 +1,115 @@
+"""`nas finetune`: train picked subnets for their own sake, judge them on the test split, export them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nas.config import make_settings
+from nas.evaluation.accuracy import model_accuracy
+from nas.evaluation.data import Dataset, load_dataset
+from nas.evaluation.finetune import Recipe, train_model
+from nas.hardware.backends import export_onnx
+from nas.progress import Talk
+from nas.run_dir import find_run, locked, read_json, write_bytes, write_json
+from nas.space.architecture import Architecture
+from nas.supernet.calibration import calibrate
+from nas.supernet.subnet import Subnet, build_subnet, fold_norms
+from nas.supernet.supernet import Supernet, inherit
+from nas.workflows.picks import pick_rows, read_front
+from nas.workflows.weights import load_supernet, save_tensors
+
+
+def finetune(
+    *, run: Path | None, picks: Sequence[str], seed: int, settings: dict[str, Any], overrides: Sequence[str], talk: Talk
+) -> dict[str, Any]:
+    """Fine-tune the picked members of the newest front; give one row per model."""
+    run = find_run(run)
+    recipe = make_settings(Recipe, settings, overrides)
+    rows = pick_rows(read_front(run), picks)
+    with locked(run):
+        manifest = read_json(run / "run.json")
+        dataset = load_dataset(manifest["data"], manifest["seed"])
+        supernet = load_supernet(run)
+        models = [finetune_one(run, row, supernet, dataset, recipe, seed, talk) for row in rows]
+    return {"run": str(run), "models": models}
+
+
+def finetune_one(
+    run: Path, row: Mapping[str, Any], supernet: Supernet, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk
+) -> dict[str, Any]:
+    """Fine-tune one subnet from its inherited weights and write RUN/models/<id>/."""
+    architecture = Architecture.from_json(row["architecture"])
+    model = inherit(supernet, architecture, calibrate(supernet, architecture, dataset.calibration()))
+    trained = train_reporting(model, f"finetune {architecture.id}", dataset, recipe, seed, talk)
+    described = {
+        "id": architecture.id,
+        "architecture": architecture.to_dict(),
+        "resolution": architecture.resolution,
+        "num_classes": dataset.num_classes,
+        "start": "inherited",
+        **described_training(dataset, recipe, seed),
+        "inherited_accuracy": row["accuracy"],
+        "validation_accuracy": model_accuracy(trained, dataset.validation()),
+        "accuracy": model_accuracy(trained, dataset.test()),
+        **{name: row[name] for name in ("latency_ms", "provenance", "num_params", "macs", "size_bytes")},
+    }
+    write_model(run / "models" / architecture.id, trained, described)
+    return described
+
+
+def train_from_scratch(
+    architecture: Architecture, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk
+) -> nn.Module:
+    """Train an architecture from fresh weights, as a hand-designed model is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_subnet(architecture, dataset.num_classes)
+    return train_reporting(model, f"from scratch {architecture.id}", dataset, recipe, seed, talk)
+
+
+def train_reporting(model: nn.Module, name: str, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk) -> nn.Module:
+    """Train a model with a progress bar."""
+    total = recipe.epochs * (len(dataset.train(0)) // recipe.batch_size)
+    with talk.task(name, total) as advance:
+        return train_model(model, dataset, recipe, seed, lambda step, _: advance(step, ""))
+
+
+def described_training(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Say how a model was trained, for model.json and compare.csv."""
+    steps = len(dataset.train(0)) // recipe.batch_size
+    return {
+        "data": dataset.name,
+        "epochs": recipe.epochs,
+        "images": recipe.epochs * steps * recipe.batch_size,
+        "recipe": recipe.describe(),
+        "settings": asdict(recipe),
+        "seed": seed,
+    }
+
+
+def write_model(folder: Path, trained: nn.Module, described: dict[str, Any]) -> None:
+    """Write model.safetensors (norms folded), model.onnx and, last, model.json."""
+    assert isinstance(trained, Subnet)
+    folded = fold_norms(copy.deepcopy(trained))
+    shape = (1, 3, trained.resolution, trained.resolution)
+    write_bytes(folder / "model.safetensors", save_tensors(folded.state_dict()))
+    write_bytes(folder / "model.onnx", export_onnx(folded, shape))
+    write_json(folder / "model.json", described)
+
+
+def load_model(folder: Path) -> tuple[Subnet, dict[str, Any]]:
+    """Load a fine-tuned subnet, norms folded, in eval mode, with what model.json says."""
+    from nas.workflows.weights import load_tensors
+
+    described = read_json(folder / "model.json")
+    model = build_subnet(Architecture.from_dict(described["architecture"]), described["num_classes"])
+    fold_norms(model)
+    model.load_state_dict(load_tensors(folder / "model.safetensors"))
+    return model, described

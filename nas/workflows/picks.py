@@ -1,0 +1,47 @@
+"""Which members of a front a command means by `--pick`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.errors import NasError, did_you_mean
+from nas.run_dir import latest_search, read_json
+
+PICKS = ("best", "knee", "smallest", "all")
+
+
+def read_front(run: Path) -> list[dict[str, Any]]:
+    """Read the front of a run's newest search, by rising latency."""
+    return read_json(latest_search(run) / "front.json")["front"]
+
+
+def pick_rows(front: Sequence[Mapping[str, Any]], picks: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Give the rows of `front` that the picks name, each once: best accuracy, knee, smallest latency, all, or ids."""
+    chosen: dict[str, Mapping[str, Any]] = {}
+    for pick in picks:
+        for row in rows_of(front, pick):
+            chosen[row["id"]] = row
+    return list(chosen.values())
+
+
+def rows_of(front: Sequence[Mapping[str, Any]], pick: str) -> list[Mapping[str, Any]]:
+    """Give the rows that one pick names; `NasError` for an id that is not on the front."""
+    if pick == "all":
+        return list(front)
+    if pick == "best":
+        return [max(front, key=lambda row: (row["accuracy"], -row["latency_ms"]))]
+    if pick == "smallest":
+        return [min(front, key=lambda row: (row["latency_ms"], row["id"]))]
+    if pick == "knee":
+        from nas.search.pareto import knee
+
+        costs = np.array([[-row["accuracy"], row["latency_ms"]] for row in front])
+        return [front[knee(costs)]]
+    found = [row for row in front if row["id"] == pick]
+    if not found:
+        raise NasError(f"the front has no '{pick}'", did_you_mean(pick, [*PICKS, *(row["id"] for row in front)]))
+    return found

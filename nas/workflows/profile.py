@@ -1,0 +1,71 @@
+"""`nas profile`: measure every block of a space on this machine into a latency table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas.errors import NasError
+from nas.hardware.device import Device, this_machine, user_root
+from nas.hardware.latency_table import DEFAULT_SPACE, LatencyTable
+from nas.hardware.profile import Plan, profile
+from nas.progress import Talk
+from nas.space.search_space import SearchSpace
+
+MAX_MAPE, MIN_TAU = 0.10, 0.85  # beyond these a table is marked and the command exits with 4
+
+
+def profile_device(
+    *, device: str, space: str, data: str | None, plan: Plan, resume: bool, talk: Talk
+) -> dict[str, Any]:
+    """Measure and validate a latency table for `device`, which is this machine; give what the validation says."""
+    search_space = SearchSpace.load(space)
+    if data is not None:
+        from nas.evaluation.data import load_dataset
+
+        search_space = search_space.with_classes(load_dataset(data).num_classes)
+    path = table_path(device, search_space, plan)
+    talk.say(f"measuring {len(search_space.operators())} blocks of {search_space.name} and {plan.networks} networks")
+    table = run_profile(search_space, device, plan, path, resume, talk)
+    validation = table.header["validation"]
+    found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows)}
+    found |= {name: value for name, value in validation.items() if name != "networks"} if plan.networks else {}
+    found["passed"] = not plan.networks or is_trustworthy(validation)
+    return found
+
+
+def run_profile(space: SearchSpace, device: str, plan: Plan, path: Path, resume: bool, talk: Talk) -> LatencyTable:
+    """Measure a table with progress, one bar per part of the work."""
+    machine = this_machine()
+    described = Device(device, machine.kind, machine.fingerprint)
+    total = len(space.operators()) + 2 * plan.networks
+    with talk.task("profile", total * (plan.rounds + 1)) as advance:
+        before = {"": 0}
+
+        def show(what: str, done: int, of: int) -> None:
+            before.setdefault(what, sum(before.values()))
+            advance(before[what] + done, what)
+
+        return profile(space, described, plan, path, resume=resume, progress=show)
+
+
+def table_path(device: str, space: SearchSpace, plan: Plan) -> Path:
+    """Give the stem of a table's files; the default space has the short name."""
+    stem = f"{plan.backend}-{plan.dtype}-b{plan.batch}-t{plan.threads}"
+    return user_root() / device / (stem if space.name == DEFAULT_SPACE else f"{stem}-{space.name}")
+
+
+def is_trustworthy(validation: dict[str, Any]) -> bool:
+    """Say whether held-out networks are predicted well enough: an error near the noise, and in the right order."""
+    allowed = max(MAX_MAPE, 2 * validation["noise_mape"])
+    return bool(validation["mape"] <= allowed and validation["kendall_tau"] >= MIN_TAU)
+
+
+def check_is_here(device: str) -> None:
+    """Refuse to measure, under the name of a known remote device, a machine that is not it."""
+    remote = ("a100", "h100", "h200", "l4", "t4", "v100", "rtx3090", "rtx4090", "jetson-orin")
+    if device in remote:
+        raise NasError(
+            f"this machine is no {device}: its CPU would be measured under that name",
+            "Run nas profile on the device itself; for this machine: nas profile --device cpu",
+        )

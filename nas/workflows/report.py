@@ -1,0 +1,96 @@
+"""`nas report`: one offline page from what a run holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.errors import NasError
+from nas.hardware.latency_table import LatencyTable
+from nas.report import ReportData, render
+from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
+
+NUMBERS = (
+    *("accuracy", "accuracy_std", "validation_accuracy", "inherited_accuracy", "latency_ms"),
+    *("num_params", "macs", "epochs", "images"),
+)
+
+
+def report(*, run: Path | None, output: Path | None) -> dict[str, Any]:
+    """Write RUN/report.html, or `output`, from the newest search of a run."""
+    run = find_run(run)
+    path = output or run / "report.html"
+    page = render(gather(run))
+    try:
+        write_text(path, page)
+    except OSError as error:
+        raise NasError(f"cannot write {path}: {error.strerror}", "Choose another file with --output") from error
+    return {"run": str(run), "report": str(path), "bytes": len(page.encode())}
+
+
+def gather(run: Path) -> ReportData:
+    """Collect the facts of a run; parts that no command wrote yet stay empty."""
+    manifest = read_json(run / "run.json")
+    folder = latest_search(run)
+    settings = read_json(folder / "search.json")
+    device = settings["device"]
+    table = LatencyTable.load(device, space=manifest["space"])
+    measured = read_json(folder / "measured.json") if (folder / "measured.json").exists() else {}
+    limit = settings["limits"]["max_latency_ms"]
+    command = f"nas search --device {device}" + (f" --max-latency {limit:g}ms" if limit else "")
+    return ReportData(
+        title=f"{manifest['space']} on {device}",
+        command=command,
+        manifest={**manifest, "search": settings},
+        device=device,
+        backend=table.header["backend"],
+        max_latency_ms=limit,
+        evaluations=tuple(evaluation(row, measured) for row in read_rows(folder / "evaluations.jsonl")),
+        front=tuple(evaluation(row, measured) for row in read_json(folder / "front.json")["front"]),
+        hypervolume=tuple(
+            (int(row["evaluations"]), float(row["hypervolume"])) for row in read_csv(folder / "hypervolume.csv")
+        ),
+        compare=tuple(compare_row(row) for row in compared(run)),
+        table=table.header,
+        training=tuple(read_rows(run / "training.jsonl")),
+    )
+
+
+def evaluation(row: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Read an evaluation's architecture and add its measurement, if its whole network was measured."""
+    found = measured.get(row["id"])
+    return {
+        **row,
+        "architecture": json.loads(row["architecture"]),
+        "latency_measured_ms": None if found is None else found["ms"],
+    }
+
+
+def compared(run: Path) -> list[dict[str, Any]]:
+    """Give the rows of compare.csv, or before `nas compare` those of the fine-tuned models, not measured yet."""
+    if (run / "compare.csv").exists():
+        return read_csv(run / "compare.csv")
+    models = [read_json(path) for path in sorted(run.glob("models/*/model.json"))]
+    return [
+        {**model, "name": f"subnet {model['id']}", "kind": "searched", "latency_ms": "", "source": "fine-tuned"}
+        for model in models
+    ]
+
+
+def compare_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the texts of a CSV row into numbers; what is empty becomes None."""
+    return {
+        name: None if value == "" else (float(value) if name in NUMBERS and value is not None else value)
+        for name, value in row.items()
+    }
+
+
+def read_csv(path: Path) -> list[dict[str, Any]]:
+    """Read a CSV file as rows of texts, [] where there is none."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,287 @@
+"""`nas search`: Pareto-optimal subnets of a trained supernet, per device."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.errors import NasError
+from nas.hardware.device import this_machine
+from nas.hardware.latency_table import LatencyTable, check_space, describe, foreign
+from nas.hardware.reachable import fastest_architecture
+from nas.progress import Talk
+from nas.run_dir import append_row, find_run, locked, read_json, read_rows, write_json, write_rows
+from nas.search.loop import search as run_search
+from nas.search.problem import Constraint, Evaluation, Objective, SearchResult
+from nas.space.architecture import Architecture
+from nas.space.cost import architecture_cost
+from nas.space.search_space import SearchSpace
+from nas.units import format_milliseconds
+from nas.workflows.run_space import run_space
+
+COLUMNS = (
+    *("id", "accuracy", "latency_ms", "latency_low_ms", "latency_high_ms", "latency_measured_ms", "provenance"),
+    *("num_params", "macs", "size_bytes", "bitops", "resolution", "feasible", "architecture"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a chosen network must keep to; None: no limit."""
+
+    max_latency_ms: float | None = None
+    max_params: float | None = None
+    max_size_bytes: float | None = None
+    min_accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """Everything that a search's result depends on, besides the weights and the table."""
+
+    limits: Limits
+    algorithm: str = "nsga2"
+    budget: int = 200
+    batch: int = 20
+    seed: int = 0
+
+
+def search(
+    *,
+    run: Path | None,
+    devices: Sequence[str],
+    settings: SearchSettings,
+    measured_only: bool,
+    resume: bool,
+    dry_run: bool,
+    talk: Talk,
+) -> dict[str, Any]:
+    """Search a run for every device; give the fronts. Prices everything before any weights are loaded."""
+    run = find_run(run)
+    space = run_space(run)
+    tables = {device: table_for(device, space, settings.limits, measured_only, talk) for device in devices}
+    if dry_run:
+        return {"run": str(run), "dry_run": {device: plan(tables[device], space, settings) for device in devices}}
+    accuracy_of = inherited_accuracies(run)
+    fronts = {}
+    with locked(run):
+        for device, table in tables.items():
+            result = search_device(run, device, table, space, settings, accuracy_of, resume, talk)
+            fronts[device] = write_result(run / "search" / device, result, table, space, settings)
+    return {"run": str(run), "fronts": fronts}
+
+
+def table_for(device: str, space: SearchSpace, limits: Limits, measured_only: bool, talk: Talk) -> LatencyTable:
+    """Load a device's table and check that the limits can be met at all; `NasError` says what is reachable."""
+    table = LatencyTable.load(device, space=space.name)
+    check_space(table, space)
+    least = table.predict(fastest_architecture(table, space))
+    if measured_only and least.provenance != "measured":
+        raise NasError(f"the latencies of {device} are {least.provenance}", f"Measure: nas profile --device {device}")
+    if limits.max_latency_ms is not None and least.ms > limits.max_latency_ms:
+        raise NasError(
+            f"no architecture of {space.name} is under {format_milliseconds(limits.max_latency_ms)} on {device}: "
+            f"the smallest reachable latency is {describe(least, table.header)}",
+            f"--max-latency {1.2 * least.ms:.2g}ms",
+        )
+    if foreign(table, this_machine()):
+        talk.say(f"note: the table of '{device}' was measured on another processor; nas profile --device {device}")
+    return table
+
+
+def plan(table: LatencyTable, space: SearchSpace, settings: SearchSettings) -> dict[str, Any]:
+    """Say what a search would do: settings, size of the space, reachable latencies."""
+    fastest = table.predict(fastest_architecture(table, space))
+    largest = table.predict(space.largest())
+    return {
+        "settings": asdict(settings),
+        "space": space.name,
+        "size": space.size,
+        "fastest": describe(fastest, table.header),
+        "largest": describe(largest, table.header),
+    }
+
+
+def inherited_accuracies(run: Path) -> Callable[[list[Architecture]], list[float]]:
+    """Give a function from architectures to accuracies on the validation split; it loads the weights when first used.
+
+    Each architecture is evaluated once, however many devices ask for it.
+    """
+    known: dict[str, float] = {}
+    loaded: list[Any] = []
+
+    def evaluate(architectures: list[Architecture]) -> list[float]:
+        from nas.evaluation.accuracy import inherited_accuracy
+        from nas.evaluation.data import load_dataset
+        from nas.workflows.weights import load_supernet
+
+        if not loaded:
+            dataset = load_dataset(read_json(run / "run.json")["data"], read_json(run / "run.json")["seed"])
+            loaded.extend([load_supernet(run), dataset.calibration(), dataset.validation()])
+        supernet, calibration, validation = loaded
+        for architecture in architectures:
+            if architecture.id not in known:
+                known[architecture.id] = inherited_accuracy(supernet, architecture, calibration, validation)
+        return [known[architecture.id] for architecture in architectures]
+
+    return evaluate
+
+
+def search_device(
+    run: Path,
+    device: str,
+    table: LatencyTable,
+    space: SearchSpace,
+    settings: SearchSettings,
+    accuracy_of: Callable[[list[Architecture]], list[float]],
+    resume: bool,
+    talk: Talk,
+) -> SearchResult:
+    """Search for one device, recording every evaluation; with `resume` the recorded ones are replayed, not repeated."""
+    folder = prepare_folder(run, device, table, settings, resume)
+    recorded = {}
+    for row in read_rows(folder / "evaluations.jsonl"):
+        genome = tuple(space.encode(Architecture.from_json(row["architecture"])).tolist())
+        recorded[genome] = {"accuracy": row["accuracy"]}
+
+    def record(evaluation: Evaluation) -> None:
+        append_row(folder / "evaluations.jsonl", row_of(evaluation, table, space))
+
+    def latency_of(architectures: list[Architecture]) -> list[float]:
+        return [table.predict(architecture).ms for architecture in architectures]
+
+    with talk.task(f"search {device}", settings.budget) as advance:
+        return run_search(
+            space,
+            objectives=[
+                Objective("accuracy", "max", accuracy_of, expensive=True),
+                Objective("latency_ms", "min", latency_of),
+            ],
+            constraints=constraints_of(settings.limits, space, latency_of),
+            algorithm=settings.algorithm,
+            budget=settings.budget,
+            batch=settings.batch,
+            seed=settings.seed,
+            known=recorded,
+            record=record,
+            progress=lambda done, _: advance(done, ""),
+            initial=[space.encode(each).tolist() for each in seeds(space, table)],
+        )
+
+
+def seeds(space: SearchSpace, table: LatencyTable) -> list[Architecture]:
+    """Give the architectures that every search begins with: the fastest, the smallest and the largest."""
+    return list(dict.fromkeys([fastest_architecture(table, space), space.smallest(), space.largest()]))
+
+
+def constraints_of(
+    limits: Limits, space: SearchSpace, latency_of: Callable[[list[Architecture]], list[float]]
+) -> list[Constraint]:
+    """Turn the limits on cheap figures into constraints."""
+
+    def params(candidates: list[Architecture]) -> list[float]:
+        return [float(architecture_cost(each, space.num_classes).num_params) for each in candidates]
+
+    def size(candidates: list[Architecture]) -> list[float]:
+        return [float(architecture_cost(each, space.num_classes).size_bytes) for each in candidates]
+
+    found = []
+    if limits.max_latency_ms is not None:
+        found.append(Constraint("latency_ms", limits.max_latency_ms, latency_of))
+    if limits.max_params is not None:
+        found.append(Constraint("num_params", limits.max_params, params))
+    if limits.max_size_bytes is not None:
+        found.append(Constraint("size_bytes", limits.max_size_bytes, size))
+    return found
+
+
+def prepare_folder(run: Path, device: str, table: LatencyTable, settings: SearchSettings, resume: bool) -> Path:
+    """Give the folder to record into; a finished search of the same device is kept under another name."""
+    folder = run / "search" / device
+    asked = {
+        "device": device,
+        **asdict(settings),
+        "weights_sha256": digest(run / "supernet.safetensors"),
+        "table_sha256": table.header["csv_sha256"],
+    }
+    started = folder / "search.json"
+    if resume and started.exists():
+        for name, value in read_json(started).items():
+            if asked.get(name) != value:
+                raise NasError(
+                    f"the search in {folder} was started with another {name}",
+                    "Resume with the settings, weights and table it was started with, or search without --resume",
+                )
+        return folder
+    if (folder / "front.json").exists():
+        kept = next(path for n in range(1, 10**6) if not (path := folder.with_name(f"{device}-{n}")).exists())
+        folder.rename(kept)
+    elif (folder / "evaluations.jsonl").exists():
+        raise NasError(
+            f"{folder} holds an interrupted search",
+            "Continue it with --resume, or delete that folder",
+        )
+    write_json(started, asked)
+    return folder
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal; `NasError` where it is missing."""
+    if not path.is_file():
+        raise NasError(f"{path} is missing: the run has no trained supernet", "Train it: nas train-supernet --resume")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def row_of(evaluation: Evaluation, table: LatencyTable, space: SearchSpace) -> dict[str, Any]:
+    """Turn an evaluation into a line of evaluations.jsonl."""
+    architecture: Architecture = evaluation.candidate
+    latency = table.predict(architecture)
+    cost = architecture_cost(architecture, space.num_classes)
+    return {
+        "id": architecture.id,
+        "accuracy": evaluation.metrics["accuracy"],
+        "latency_ms": latency.ms,
+        "latency_low_ms": latency.low_ms,
+        "latency_high_ms": latency.high_ms,
+        "latency_measured_ms": None,  # a search predicts; whole networks are measured by finetune and compare
+        "provenance": latency.provenance,
+        "num_params": cost.num_params,
+        "macs": cost.macs,
+        "size_bytes": cost.size_bytes,
+        "bitops": cost.bitops,
+        "resolution": architecture.resolution,
+        "feasible": True,
+        "architecture": architecture.to_json(),
+    }
+
+
+def write_result(
+    folder: Path, result: SearchResult, table: LatencyTable, space: SearchSpace, settings: SearchSettings
+) -> list[dict[str, Any]]:
+    """Write front.csv, hypervolume.csv and, last, front.json; give the front's rows by rising latency."""
+    rows = [row_of(evaluation, table, space) for evaluation in result.front]
+    least = settings.limits.min_accuracy
+    if least is not None:
+        best = max(row["accuracy"] for row in rows)
+        rows = [row for row in rows if row["accuracy"] >= least]
+        if not rows:
+            raise NasError(
+                f"no subnet within the limits reaches accuracy {least:g}: the best has {best:.4f}",
+                f"--min-accuracy {best:.3f}, or a higher latency limit",
+            )
+    rows.sort(key=lambda row: (row["latency_ms"], row["id"]))
+    write_rows(folder / "front.csv", rows, COLUMNS)
+    history = [{"evaluations": count, "hypervolume": volume} for count, volume in result.hypervolume_history]
+    write_rows(folder / "hypervolume.csv", history, ("evaluations", "hypervolume"))
+    summary = {
+        "front": rows,
+        "reference_point": dict(result.reference_point),
+        "num_evaluations": len(result.evaluations),
+        "num_infeasible": result.num_infeasible,
+        "stopped_by": result.stopped_by,
+    }
+    write_json(folder / "front.json", summary)
+    return rows

@@ -1,0 +1,160 @@
+"""`nas train-supernet`: train one weight-sharing supernet into a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas.config import make_settings
+from nas.errors import NasError
+from nas.evaluation.accuracy import inherited_accuracy
+from nas.evaluation.data import Dataset, Split, load_dataset
+from nas.evaluation.splits import batches
+from nas.progress import Talk
+from nas.run_dir import (
+    append_row,
+    create_run,
+    find_run,
+    locked,
+    read_json,
+    read_rows,
+    write_bytes,
+    write_config,
+    write_manifest,
+    write_text,
+)
+from nas.space.search_space import SearchSpace
+from nas.supernet.supernet import Supernet
+from nas.supernet.training import SupernetRecipe, SupernetTraining, train_epoch
+from nas.workflows.weights import load_tensors, save_tensors
+
+LOGGED_SAMPLES = 1000  # of the validation split, for the accuracies in training.jsonl
+
+
+def train_supernet(
+    *,
+    space: str,
+    data: str,
+    run: Path | None,
+    seed: int,
+    resume: bool,
+    overrides: Sequence[str],
+    settings: dict[str, Any],
+    now: datetime,
+    talk: Talk,
+) -> dict[str, Any]:
+    """Train the supernet of `space` on `data`; give what was reached. `settings` are those of `SupernetRecipe`."""
+    recipe = make_settings(SupernetRecipe, settings, overrides)
+    dataset = load_dataset(data, seed)
+    search_space = SearchSpace.load(space).with_classes(dataset.num_classes)
+    asked = {"space": search_space.name, "data": data, "recipe": dataclasses.asdict(recipe)}
+    if resume:
+        run = find_run(run)
+        check_same(run, asked, seed, search_space)
+    else:
+        run = create_run(run, "train-supernet", now)
+    with locked(run):
+        if not resume:
+            described = {**asked, "space_definition": search_space.to_dict(), "space_hash": search_space.hash}
+            write_manifest(run, "train-supernet", seed, described, now)
+            options = {"space": str(space), "data": data, "seed": seed, "settings": dataclasses.asdict(recipe)}
+            write_config(run, options)
+        return train_in(run, search_space, dataset, recipe, seed, talk)
+
+
+def check_same(run: Path, asked: dict[str, Any], seed: int, space: SearchSpace) -> None:
+    """Refuse to resume a run that was started with other settings."""
+    manifest = read_json(run / "run.json")
+    for name, value in {**asked, "seed": seed, "space_hash": space.hash}.items():
+        if manifest.get(name) != value:
+            raise NasError(
+                f"{run} was started with {name} = {manifest.get(name)}, not {value}",
+                "Resume with the settings it was started with, or start a new run",
+            )
+
+
+def train_in(
+    run: Path, space: SearchSpace, dataset: Dataset, recipe: SupernetRecipe, seed: int, talk: Talk
+) -> dict[str, Any]:
+    """Train until the last epoch, from the run's last checkpoint if there is one."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        supernet = Supernet(space)
+    steps = len(dataset.train(0)) // recipe.batch_size
+    if steps == 0:
+        raise NasError(f"'{dataset.name}' has fewer images than a batch of {recipe.batch_size}", "--set batch_size=8")
+    training = SupernetTraining(supernet, recipe, seed, steps)
+    state_file = run / "training_state.safetensors"
+    if state_file.exists():
+        training.restore(load_tensors(state_file))
+    keep_rows(run, training.epoch)
+    validation, calibration = dataset.validation(), dataset.calibration()
+    logged = first_samples(validation, LOGGED_SAMPLES)
+    talk.say(
+        f"space {space.name}: {space.size:.3g} architectures; {recipe.epochs} epochs of {steps * recipe.batch_size} "
+        f"images from {dataset.name}, seed {seed}; run {run}"
+    )
+    row: dict[str, Any] = {}
+    with talk.task("train supernet", training.total_steps) as advance:
+        while training.step < training.total_steps:
+            row = one_epoch(training, dataset, logged, calibration, advance)
+            write_bytes(state_file, save_tensors(training.state()))
+            write_bytes(run / "supernet.safetensors", save_tensors(training.average.state_dict()))
+            append_row(run / "training.jsonl", row)
+            advance(training.step, note_of(row))
+    rows = read_rows(run / "training.jsonl")
+    return {"run": str(run), "epochs": training.epoch, **(rows[-1] if rows else {})}
+
+
+def one_epoch(
+    training: SupernetTraining, dataset: Dataset, logged: Split, calibration: torch.Tensor, advance: Any
+) -> dict[str, Any]:
+    """Train one epoch and say how far the averaged weights are; accuracies are on the validation split."""
+    start, epoch = time.monotonic(), training.epoch
+    rng = np.random.default_rng([training.seed, epoch])
+    parts = batches(dataset.train(epoch), training.recipe.batch_size, rng, drop_last=True)
+    loss = train_epoch(training, parts, lambda step: advance(step, ""))
+    space = training.supernet.space
+    averaged = Supernet(space)
+    averaged.load_state_dict(training.average.state_dict())
+    probes = {
+        "largest": space.largest(),
+        "smallest": space.smallest(),
+        "random": space.sample(np.random.default_rng([training.seed, 3])),
+    }
+    reached = {
+        f"accuracy_{name}": inherited_accuracy(averaged, architecture, calibration, logged)
+        for name, architecture in probes.items()
+    }
+    images = training.step * training.recipe.batch_size
+    return {"epoch": epoch + 1, "images": images, "loss": loss, **reached, "seconds": time.monotonic() - start}
+
+
+def note_of(row: dict[str, Any]) -> str:
+    """Say in a few words what an epoch reached."""
+    return " ".join(f"{name} {100 * row[f'accuracy_{name}']:.1f}%" for name in ("largest", "smallest", "random"))
+
+
+def keep_rows(run: Path, epochs: int) -> None:
+    """Drop log lines of epochs that the checkpoint does not hold: a kill may fall between the two writes."""
+    import json
+
+    rows = read_rows(run / "training.jsonl")
+    kept = [row for row in rows if row["epoch"] <= epochs]
+    if len(kept) < len(rows):
+        write_text(run / "training.jsonl", "".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
+
+
+def first_samples(split: Any, count: int) -> Any:
+    """Give the first samples of a split that is held in memory, in its fixed order; a lazy one as it is."""
+    if isinstance(split, Split):
+        return Split(split.images[:count], split.labels[:count])
+    return split

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from nas.report import ReportData
+from nas.report.evidence import MAX_TABLE_ROWS, thinned
+from nas.report.figures import (
+    choice_shares,
+    colour,
+    hypervolume,
+    latency_axis,
+    predicted_against_measured,
+    training_curves,
+)
+from nas.report.findings import direction_shares, kind_shares
+from nas.report.pareto_figure import MAX_CLOUD, label_position, pareto_front
+
+
+def number_of_points(chart) -> dict[str, int]:
+    return {trace.name: len(trace.x) for trace in chart.data}
+
+
+def test_the_front_figure_draws_every_evaluation_and_every_trained_network_once(complete: ReportData) -> None:
+    counts = number_of_points(pareto_front(complete))
+    infeasible = sum(not row["feasible"] for row in complete.evaluations)
+    assert counts["infeasible"] == infeasible > 0
+    assert counts["evaluated (validation, predicted)"] == len(complete.evaluations) - infeasible - len(complete.front)
+    assert counts["front (validation, predicted)"] == len(complete.front)
+    assert counts["fine-tuned (test, measured)"] == 2
+    assert counts["hand-designed (test, measured)"] == 3
+
+
+def test_the_limit_line_stands_at_the_limit_and_spans_the_figure(complete: ReportData) -> None:
+    chart = pareto_front(complete)
+    line = chart.data[-1]
+    assert set(line.x) == {complete.max_latency_ms}
+    assert line.y == chart.layout.yaxis.range
+    unlimited = pareto_front(replace(complete, max_latency_ms=None))
+    assert not any(trace.name.startswith("limit") for trace in unlimited.data)
+
+
+def test_the_front_is_drawn_as_steps_of_inherited_accuracy_at_predicted_latency(complete: ReportData) -> None:
+    trace = next(trace for trace in pareto_front(complete).data if trace.name.startswith("front"))
+    assert trace.line.shape == "hv"
+    assert list(zip(trace.x, trace.y, strict=True)) == [(row["latency_ms"], row["accuracy"]) for row in complete.front]
+
+
+def test_every_named_point_lies_inside_the_axes(complete: ReportData) -> None:
+    chart = pareto_front(complete)
+    assert chart.layout.xaxis.type == "log"
+    left, right = (10**end for end in chart.layout.xaxis.range)
+    low, high = chart.layout.yaxis.range
+    for trace in chart.data:
+        if not trace.name.startswith(("evaluated", "infeasible", "link")):
+            assert all(left < x < right for x in trace.x), trace.name
+            assert all(low <= y <= high for y in trace.y), trace.name
+
+
+def test_a_large_cloud_is_thinned_and_a_failed_evaluation_is_not_drawn(complete: ReportData) -> None:
+    many = complete.evaluations * 12
+    assert sum(number_of_points(pareto_front(replace(complete, evaluations=many, front=()))).values()) < MAX_CLOUD + 20
+    failed = complete.evaluations[0] | {"id": "failed", "accuracy": math.nan}
+    with_failure = replace(complete, evaluations=(*complete.evaluations, failed))
+    assert number_of_points(pareto_front(with_failure)) == number_of_points(pareto_front(complete))
+
+
+def test_a_latency_that_was_not_measured_is_not_called_measured(complete: ReportData) -> None:
+    network = complete.compare[0] | {"latency_ms": None}
+    trace = next(
+        trace for trace in pareto_front(replace(complete, compare=(network,))).data if trace.name.startswith("fine")
+    )
+    assert trace.name == "fine-tuned (test, measured or predicted)"
+    assert trace.customdata == ("predicted",)
+    assert trace.x == (complete.front[-1]["latency_ms"],)
+
+
+def test_names_stand_on_the_side_where_there_is_room() -> None:
+    assert label_position(1.0, [1.0, 10.0]) == "middle right"
+    assert label_position(10.0, [1.0, 10.0]) == "middle left"
+
+
+@pytest.mark.parametrize(("values", "kind"), [((1.0, 2.0), None), ((0.5, 5.0), "log"), ((3.0, 3.0), None)])
+def test_an_axis_is_logarithmic_only_for_a_wide_range(values: tuple[float, float], kind: str | None) -> None:
+    axis = latency_axis(values, "latency")
+    assert axis.get("type") == kind
+    low, high = (10**end for end in axis["range"]) if kind else axis["range"]
+    assert low < min(values) <= max(values) < high
+
+
+def test_fidelity_tells_fitted_from_held_out_networks(complete: ReportData) -> None:
+    chart = predicted_against_measured(complete)
+    assert number_of_points(chart) == {"predicted = measured": 2, "used to fit the correction": 10, "held out": 14}
+    assert chart.data[0].x == chart.data[0].y
+    assert chart.data[1].marker.symbol != chart.data[2].marker.symbol
+
+
+def test_training_curves_leave_out_epochs_without_a_value(complete: ReportData) -> None:
+    sparse = tuple(row if row["epoch"] % 2 else row | {"accuracy_random": None} for row in complete.training)
+    counts = number_of_points(training_curves(replace(complete, training=sparse)))
+    assert counts == {"largest subnet": 24, "random subnets": 12, "smallest subnet": 24, "training loss": 24}
+
+
+def test_the_history_of_the_search_has_one_point_per_record(complete: ReportData) -> None:
+    assert number_of_points(hypervolume(complete)) == {"hypervolume": len(complete.hypervolume)}
+
+
+@pytest.mark.parametrize("count", [kind_shares, direction_shares])
+def test_the_bars_of_every_stage_fill_up_to_one(complete: ReportData, count) -> None:
+    chart = choice_shares(count(complete.front), count(complete.evaluations))
+    totals: dict[str, float] = {}
+    for trace in chart.data:
+        for bar, share in zip(trace.y, trace.x, strict=True):
+            totals[bar] = totals.get(bar, 0.0) + share
+    assert set(totals) == {f"stage {stage}, {group}" for stage in (1, 2, 3) for group in ("front", "all")}
+    assert all(total == pytest.approx(1) for total in totals.values())
+    assert len({trace.marker.pattern.shape for trace in chart.data}) == len(chart.data)
+
+
+def test_block_kinds_keep_their_colour_whatever_else_is_shown() -> None:
+    assert colour("ssd", ["ssd"]) == colour("ssd", ["basic", "ssd"])
+    assert colour("new", ["new"]) != colour("newer", ["new", "newer"])
+
+
+@pytest.mark.parametrize("length", [0, 1, 40, 41, 5000])
+def test_a_thinned_table_keeps_its_last_row(length: int) -> None:
+    rows = thinned(range(length))
+    assert len(rows) <= MAX_TABLE_ROWS
+    assert rows[-1:] == list(range(length))[-1:]

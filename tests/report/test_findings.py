@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.report import ReportData
+from nas.report.findings import (
+    best_not_slower,
+    comparison_sentence,
+    fidelity_sentence,
+    headline,
+    headline_sentence,
+    hypervolume_sentence,
+    kind_shares,
+    knee,
+    nearest_rival,
+    portraits,
+    preference_sentence,
+    shares,
+    speed_up,
+)
+from nas.search import pareto
+
+
+def network(name: str, kind: str, accuracy: float, latency_ms: float | None) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "id": name, "accuracy": accuracy, "latency_ms": latency_ms}
+
+
+def evaluation(name: str, accuracy: float, latency_ms: float) -> dict[str, Any]:
+    return {"id": name, "accuracy": accuracy, "latency_ms": latency_ms, "latency_measured_ms": None}
+
+
+MODELS = (
+    network("quick", "hand-designed", 0.99, 0.9),
+    network("near", "hand-designed", 0.95, 1.1),
+    network("far", "hand-designed", 0.97, 3.0),
+    network("unmeasured", "hand-designed", 0.98, None),
+)
+
+
+@pytest.fixture
+def constructed(empty: ReportData) -> ReportData:
+    front = (evaluation("a", 0.80, 0.5), evaluation("b", 0.90, 1.0), evaluation("c", 0.91, 1.9))
+    searched = (network("b", "searched", 0.96, 1.05), network("c", "searched", 0.98, 2.2))
+    return replace(empty, max_latency_ms=2.0, evaluations=front, front=front, compare=(*searched, *MODELS))
+
+
+def test_the_headline_is_the_most_accurate_network_whose_measured_latency_keeps_the_limit(
+    constructed: ReportData,
+) -> None:
+    found = headline(constructed)
+    assert found is not None
+    # c is more accurate and predicted to fit, but measured at 2.2 ms
+    assert (found.identity, found.accuracy, found.measured_ms) == ("b", 0.96, 1.05)
+    assert found.evaluation is not None
+    assert found.evaluation["latency_ms"] == 1.0
+
+
+def test_the_rival_is_the_nearest_hand_designed_model_of_equal_or_higher_measured_latency(
+    constructed: ReportData,
+) -> None:
+    found = headline(constructed)
+    assert found is not None
+    assert found.rival is not None
+    assert found.rival["name"] == "near"
+    assert found.rival_is_slower
+    sentence = headline_sentence(constructed)
+    assert "b, reaches 96.0\u00a0% test accuracy after fine-tuning at 1.05 ms measured (1 ms predicted)" in sentence
+    assert "1.0 points more than near (95.0\u00a0%, 1.1 ms measured)" in sentence
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.1, 10), max_size=6), st.floats(0.1, 10))
+def test_no_slower_model_is_nearer_than_the_rival(times: list[float], own: float) -> None:
+    models = [network(str(place), "hand-designed", 0.9, time) for place, time in enumerate(times)]
+    rival, slower = nearest_rival(own, models)
+    expected = [time for time in times if time >= own]
+    assert slower == bool(expected)
+    assert (rival and rival["latency_ms"]) == (min(expected) if expected else max(times, default=None))
+
+
+def test_a_model_of_exactly_equal_latency_is_a_rival() -> None:
+    assert nearest_rival(1.1, MODELS) == (MODELS[1], True)
+
+
+def test_a_worse_result_is_reported_as_worse(constructed: ReportData) -> None:
+    only_far = [row for row in constructed.compare if row["name"] not in {"near", "quick"}]
+    assert "1.0 points less than far" in headline_sentence(replace(constructed, compare=tuple(only_far)))
+
+
+def test_it_is_said_when_every_hand_designed_model_is_faster(constructed: ReportData) -> None:
+    data = replace(constructed, compare=(constructed.compare[0], MODELS[0]))
+    assert "Every compared hand-designed model is faster" in headline_sentence(data)
+    assert "3.0 points less than the slowest of them, quick" in headline_sentence(data)
+
+
+def test_it_is_said_when_no_network_keeps_the_limit(constructed: ReportData) -> None:
+    data = replace(constructed, max_latency_ms=0.2)
+    sentence = headline_sentence(data)
+    assert sentence.startswith("No network keeps the limit; b reaches")
+    assert "over the limit of 200 us" in sentence
+
+
+def test_inherited_accuracy_is_never_compared_with_test_accuracy(constructed: ReportData) -> None:
+    data = replace(constructed, compare=MODELS)
+    found = headline(data)
+    assert found is not None
+    assert (found.identity, found.finetuned, found.rival) == ("c", False, None)
+    sentence = headline_sentence(data)
+    assert "91.0\u00a0% validation accuracy with inherited weights at 1.9 ms predicted" in sentence
+    assert not any(model["name"] in sentence for model in MODELS)
+
+
+def test_an_unmeasured_network_is_judged_by_its_prediction_and_has_no_rival(constructed: ReportData) -> None:
+    data = replace(constructed, compare=(network("b", "searched", 0.96, None), *MODELS))
+    found = headline(data)
+    assert found is not None
+    assert (found.measured_ms, found.within_limit, found.rival) == (None, True, None)
+    assert "at 1 ms predicted on" in headline_sentence(data)
+
+
+def test_nothing_found_is_said(empty: ReportData) -> None:
+    assert headline(empty) is None
+    assert "nothing to recommend" in headline_sentence(empty)
+
+
+def test_a_model_is_beaten_only_by_a_network_that_is_not_slower(constructed: ReportData) -> None:
+    networks = constructed.compare[:2]
+    assert best_not_slower(MODELS[0], networks) is None
+    assert best_not_slower(MODELS[1], networks) == networks[0]
+    assert best_not_slower(MODELS[2], networks) == networks[1]
+    assert comparison_sentence(constructed).startswith("2 of 4 hand-designed models are beaten")
+    assert comparison_sentence(constructed).endswith("Not beaten: quick, unmeasured.")
+
+
+def test_speed_up_compares_with_the_fastest_network_that_is_accurate_enough(constructed: ReportData) -> None:
+    networks = constructed.compare[:2]
+    assert speed_up(MODELS[2], networks) == pytest.approx(3.0 / 2.2)
+    assert speed_up(MODELS[0], networks) is None
+    assert speed_up(MODELS[3], networks) is None
+
+
+points_of_a_front = st.lists(st.tuples(st.floats(0.1, 10), st.floats(0, 1)), min_size=1, max_size=8)
+
+
+@settings(deadline=None)
+@given(points_of_a_front)
+def test_the_knee_is_the_one_the_search_picks(members: list[tuple[float, float]]) -> None:
+    front = [evaluation(str(place), accuracy, latency) for place, (latency, accuracy) in enumerate(members)]
+    costs = np.array([[latency, -accuracy] for latency, accuracy in members])
+    scaled = (costs - costs.min(0)) / np.where(np.ptp(costs, 0) > 0, np.ptp(costs, 0), 1)
+    picked = pareto.knee(costs)
+    assert scaled[int(knee(front)["id"])].sum() == pytest.approx(scaled[picked].sum(), abs=1e-9)
+
+
+def test_portraits_are_the_extremes_and_the_knee(constructed: ReportData) -> None:
+    assert {name: row["id"] for name, row in portraits(constructed).items()} == {
+        "smallest": "a",
+        "knee": "b",
+        "best": "c",
+    }
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from("abc")), max_size=30))
+def test_shares_of_a_stage_add_up_to_one(choices: list[tuple[int, str]]) -> None:
+    found = shares(choices)
+    assert set(found) == {stage for stage, _ in choices}
+    assert all(sum(stage.values()) == pytest.approx(1) for stage in found.values())
+
+
+def test_the_strongest_preference_is_named(complete: ReportData) -> None:
+    everything = {1: {"conv": 0.5, "ssd": 0.5}, 2: {"basic": 0.2, "conv": 0.8}}
+    front = {1: {"conv": 0.4, "ssd": 0.6}, 2: {"basic": 0.9, "conv": 0.1}}
+    sentence = preference_sentence(front, everything, "blocks")
+    assert sentence == (
+        "In stage 2 the front favours basic: 90% of its blocks, against 20% among all evaluated architectures."
+    )
+    assert "avoids ssd: 0%" in preference_sentence({1: {"conv": 1.0}}, {1: {"ssd": 0.9, "conv": 0.5}}, "blocks")
+    same = kind_shares(complete.front)
+    assert "same shares" in preference_sentence(same, same, "blocks")
+
+
+def test_a_poor_table_and_a_better_baseline_are_said_so() -> None:
+    good = {"mape": 0.04, "kendall_tau": 0.95, "noise_mape": 0.02, "macs_mape": 0.2, "macs_tau": 0.7, "n": 14}
+    assert "On 14 networks held out of the fit the table errs by 4.0\u00a0%" in fidelity_sentence(good)
+    assert "rough orientation" not in fidelity_sentence(good)
+    poor = fidelity_sentence(good | {"mape": 0.3})
+    assert "MACs alone do no worse: 20.0\u00a0%" in poor
+    assert "rough orientation" in poor
+    assert "rough orientation" in fidelity_sentence(good | {"kendall_tau": 0.5})
+    assert "again" not in fidelity_sentence({"mape": 0.04, "kendall_tau": 0.95})
+
+
+def test_hypervolume_names_the_first_count_that_reached_95_percent() -> None:
+    assert "after 40 of 60 evaluations" in hypervolume_sentence(((20, 0.9), (40, 0.96), (60, 1.0)))

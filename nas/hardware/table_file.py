@@ -78,11 +78,6 @@ ROW_TYPES = get_type_hints(Row)
 assert tuple(field.name for field in fields(Row)) == MEASURED_COLUMNS
 
 
-def table_stem(space: str, backend: str, dtype: str, batch: int, threads: int) -> str:
-    """Name the two files of a table: `onnxruntime-fp32-b1-t1-scan-mix-tiny`."""
-    return f"{backend}-{dtype}-b{batch}-t{threads}-{space}"
-
-
 def shape_columns(key: str) -> dict[str, str]:
     """Spell an operator's key out as columns; what an operator does not have stays empty."""
     kind, *parts = key.split("|")

@@ -14,7 +14,7 @@ SHORT = {"kernel": "k", "expansion": "e", "heads": "heads ", "state": "state "} 
 
 def strips(architecture: Row, kinds: list[str]) -> str:
     """The stages of an architecture from top to bottom, the blocks of each from left to right."""
-    stem = box("stem", "transparent", f"{architecture['resolution']} px", f"{architecture['stem']} wide")
+    stem = box("stem", "transparent", f"{architecture['resolution']} px", f"{architecture['stages'][0]['width']} wide")
     start = f'<li><span class="stage">input</span><span class="blocks">{stem}</span></li>'
     stages = "".join(
         f'<li><span class="stage">stage {number}<br><small>{escape(str(stage["width"]))} wide</small></span>'

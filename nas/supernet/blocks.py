@@ -109,7 +109,7 @@ class SSDBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
-        grid = (x.shape[2], x.shape[3])
+        grid = (int(x.shape[2]), int(x.shape[3]))  # plain numbers also while an export traces
         mixed = self.mixer(self.norm(x.flatten(2).transpose(1, 2)), grid)
         return x + mixed.transpose(1, 2).unflatten(2, grid)
 

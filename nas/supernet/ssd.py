@@ -47,10 +47,9 @@ def ssd(
         form = "quadratic" if tokens <= QUADRATIC_MAX_TOKENS else "chunked"
     if form not in FORMS:
         raise NasError(f"no ssd form '{form}'", did_you_mean(form, [*FORMS, "auto"]))
-    with torch.autocast(x.device.type, enabled=False):
-        wide = torch.promote_types(dt.dtype, torch.float32)
-        log_decay = dt.to(wide) * A.to(wide)
-        scaled = x * dt.to(x.dtype)[..., None]
+    wide = torch.promote_types(dt.dtype, torch.float32)  # autocast lowers matrix products only, so decays stay wide
+    log_decay = dt.to(wide) * A.to(wide)
+    scaled = x * dt.to(x.dtype)[..., None]
     count = len(patterns)
     decays = [log_decay if log_scale is None else log_decay * log_scale[k].exp() for k in range(count)]
     if mode == "group":
@@ -65,9 +64,10 @@ def ssd(
 @lru_cache(maxsize=256)
 def order_tensors(pattern: str, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Give a pattern's order [L], rank [L] and causal bias [L, L]: 0 where j is visited by i's turn, else -inf."""
-    order = torch.from_numpy(scan_order(pattern, *grid).copy()).to(device)
-    rank = torch.from_numpy(scan_rank(pattern, *grid).copy()).to(device)
-    bias = torch.zeros(len(rank), len(rank), device=device).masked_fill(rank[:, None] < rank[None, :], -math.inf)
+    with torch.inference_mode(False):  # the cache outlives the caller's mode: training may use it next
+        order = torch.from_numpy(scan_order(pattern, *grid).copy()).to(device)
+        rank = torch.from_numpy(scan_rank(pattern, *grid).copy()).to(device)
+        bias = torch.zeros(len(rank), len(rank), device=device).masked_fill(rank[:, None] < rank[None, :], -math.inf)
     return order, rank, bias
 
 

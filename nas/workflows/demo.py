@@ -153,7 +153,7 @@ def example_batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def last_lines(result: Mapping[str, Any]) -> list[str]:
-    """Say what matters in five lines: the best under the limit, a hand-designed model beside it, the front, what next."""
+    """Say in five lines: the best under the limit, a hand-designed model beside it, the front, report, what next."""
     limit = result["max_latency_ms"]
     searched = [row for row in result["models"] if row["kind"] == "searched"]
     within = [row for row in searched if row["latency_ms"] <= limit]

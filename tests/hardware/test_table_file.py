@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas.errors import NasError
-from nas.hardware.table_file import COLUMNS, Row, read_table, shape_columns, table_stem, write_table
+from nas.hardware.table_file import COLUMNS, Row, read_table, shape_columns, write_table
 from nas.space.operator import Operator
 
 POSITIVE = st.floats(1e-9, 1e6)
@@ -97,10 +97,6 @@ def test_columns_spell_the_key_out() -> None:
         "batch": "",
     }
     assert shape_columns(Operator("downsample", 16, 32, 8).key)["stride"] == "2"
-
-
-def test_the_stem_names_the_setting_and_the_space() -> None:
-    assert table_stem("scan-mix-tiny", "onnxruntime", "fp32", 1, 1) == "onnxruntime-fp32-b1-t1-scan-mix-tiny"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+import nas
+from nas.errors import NasError
+from nas.space.architecture import Architecture, Block, Stage
+
+
+def example() -> Architecture:
+    scan = Block.of("ssd", directions=("h", "v_flip"), mode="group", heads=4, state=8, kernel=3, expansion=1)
+    return Architecture(
+        32, (Stage(16, (Block.of("basic"),)), Stage(32, (Block.of("conv", kernel=3, expansion=2), scan)))
+    )
+
+
+def test_json_gives_the_same_value_back():
+    architecture = example()
+    assert Architecture.from_json(architecture.to_json()) == architecture
+    assert nas.Architecture is Architecture
+
+
+def test_json_is_canonical_whatever_the_order_of_settings():
+    first = Block.of("conv", kernel=3, expansion=2)
+    second = Block.of("conv", expansion=2, kernel=3)
+    assert first == second and hash(first) == hash(second)
+    shuffled = json.loads(example().to_json())
+    shuffled["stages"] = [dict(reversed(stage.items())) for stage in shuffled["stages"]]
+    assert Architecture.from_json(json.dumps(shuffled)).to_json() == example().to_json()
+
+
+def test_the_id_depends_on_every_part():
+    base = example()
+    others = [
+        Architecture(24, base.stages),
+        Architecture(32, base.stages[:1]),
+        Architecture(32, (Stage(24, base.stages[0].blocks), base.stages[1])),
+    ]
+    assert len({base.id, *(other.id for other in others)}) == 4
+    assert len(base.id) == 10 and int(base.id, 16) >= 0
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"resolution": 32, "stages": [{"width": 8}]}', '{"resolution": "x"}']
+)
+def test_what_is_no_architecture_is_refused(text):
+    with pytest.raises(NasError, match="not an architecture"):
+        Architecture.from_json(text)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.space.cost import architecture_cost, operator_cost
+from nas.space.operator import Operator
+from nas.space.search_space import SearchSpace
+from nas.space.space_file import shipped_spaces
+from nas.supernet.blocks import build_operator, fold_norms
+from nas.supernet.subnet import build_subnet
+
+
+def counted(module, shape):
+    module = fold_norms(module)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(torch.zeros(shape))
+    return sum(parameter.numel() for parameter in module.parameters()), counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_parameters_and_macs_equal_those_counted_on_the_extracted_model(name):
+    space = SearchSpace.load(name)
+    rng = np.random.default_rng(0)
+    for architecture in [space.smallest(), space.largest(), *(space.sample(rng) for _ in range(20))]:
+        shape = (1, 3, architecture.resolution, architecture.resolution)
+        cost = architecture_cost(architecture, space.num_classes)
+        assert counted(build_subnet(architecture, space.num_classes), shape) == (cost.num_params, cost.macs)
+        assert cost.size_bytes == 4 * cost.num_params and cost.bitops == 1024 * cost.macs
+
+
+@pytest.mark.parametrize("grid", [7, 8, 9, 12, 17])
+@pytest.mark.parametrize("mode", ["sum", "group"])
+@pytest.mark.parametrize("directions", [("h",), ("h", "v"), ("h", "h_flip", "v", "v_flip")])
+def test_the_scan_is_counted_right_in_its_quadratic_and_its_chunked_form(grid, mode, directions):
+    settings = {"directions": directions, "expansion": 2, "heads": 4, "kernel": 3, "mode": mode, "state": 8}
+    op = Operator("ssd", 16, 16, grid, tuple(sorted(settings.items())))
+    cost = operator_cost(op)
+    assert counted(build_operator(op), (1, 16, grid, grid)) == (cost.num_params, cost.macs)

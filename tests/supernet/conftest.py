@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from nas.space.search_space import SearchSpace
+from nas.supernet.supernet import Supernet
+
+
+@pytest.fixture
+def toy():
+    return SearchSpace.load("toy")
+
+
+@pytest.fixture
+def make_supernet():
+    """Make a supernet whose BatchNorm statistics and weights are away from their initial values."""
+
+    def make(space, seed=0):
+        torch.manual_seed(seed)
+        supernet = Supernet(space)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, tensor in supernet.state_dict().items():
+                if "running_mean" in name or name.endswith(("norm.weight", "norm.bias")):
+                    tensor.add_(0.2 * torch.randn(tensor.shape, generator=generator))
+                if "running_var" in name:
+                    tensor.mul_(0.5 + torch.rand(tensor.shape, generator=generator))
+        return supernet.eval()
+
+    return make
+
+
+@pytest.fixture
+def images():
+    return torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))

@@ -72,7 +72,7 @@ def test_weights_that_no_subnet_of_the_step_used_are_not_moved(toy):
 def test_a_loss_that_is_not_finite_is_reported_with_the_remedy(toy):
     training = begin(toy)
     images, labels = data(1)[0]
-    with pytest.raises(NasError, match="diverged.*learning_rate"):
+    with pytest.raises(NasError, match=r"diverged.*learning_rate"):
         train_epoch(training, [(images * float("inf"), labels)])
 
 

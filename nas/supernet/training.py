@@ -25,7 +25,7 @@ class SupernetRecipe:
 
     epochs: int = 10
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 0.02
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+from torch import nn
 
-from nas.evaluation.data import load_dataset
-from nas.evaluation.finetune import Recipe
+from nas.evaluation.data import Dataset, Split, load_dataset
+from nas.evaluation.finetune import Recipe, train_model
 from nas.evaluation.reference import DEFAULT_MODELS, build_reference, parse_reference
 from nas.hardware.latency_table import LatencyTable
 from nas.hardware.profile import Plan
@@ -36,6 +37,7 @@ SPACE, DATA, DEVICE = "scan-mix-tiny", "cluttered-digits", "cpu"
 PICKS = ("best", "knee", "smallest")
 TRAIN_SHARE, SEARCH_SHARE = 0.38, 0.10  # of the time; the table takes what it takes, training the picks gets the rest
 RESERVE_SECONDS = 25.0  # for measuring the networks and writing the report
+TIMED_STEPS = 8  # of which the first two warm up
 LIMIT_SHARE = 0.6  # the latency limit, as a share of the largest subnet's latency
 
 
@@ -63,7 +65,7 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
         run=run, devices=[DEVICE], settings=settings, measured_only=False, resume=False, dry_run=False, talk=talk
     )
     left = seconds - (time.monotonic() - start) - RESERVE_SECONDS
-    each = fit_count(left, epoch_seconds(run, steps), least=1, most=30)
+    each = fit_count(left, epoch_seconds(run, dataset), least=1, most=30)
     talk.say(f"4/6 fine-tune {', '.join(PICKS)} for {each} epochs")
     finetune(run=run, picks=PICKS, seed=seed, settings={"epochs": each}, overrides=[], talk=talk)
     talk.say(f"5/6 train hand-designed models for {each} epochs by the same recipe")
@@ -84,17 +86,6 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
 def fit_count(seconds: float, seconds_each: float, least: int, most: int) -> int:
     """Say how many pieces of work fit into a time, within bounds."""
     return max(least, min(most, int(seconds / seconds_each)))
-
-
-def quickest(call: Callable[[], object], times: int) -> float:
-    """Time a call several times; the least of the wall seconds."""
-    call()
-    taken = []
-    for _ in range(times):
-        start = time.monotonic()
-        call()
-        taken.append(time.monotonic() - start)
-    return min(taken)
 
 
 def supernet_step_seconds(space: SearchSpace) -> float:
@@ -123,26 +114,32 @@ def evaluation_seconds(run: Path) -> float:
     return (time.monotonic() - start) / 3
 
 
-def epoch_seconds(run: Path, steps: int) -> float:
+def epoch_seconds(run: Path, dataset: Dataset) -> float:
     """Time what one more epoch costs: of every pick, of the control from scratch and of every hand-designed model."""
-    picked = pick_rows(read_front(run), [*PICKS, "best"])
-    best = pick_rows(read_front(run), ["best"])
-    models = [build_subnet(Architecture.from_json(row["architecture"]), 10) for row in [*picked, *best]]
-    models += [build_reference(parse_reference(name, 32), 10) for name in DEFAULT_MODELS]  # type: ignore[misc]
-    return steps * sum(model_step_seconds(model) for model in models)
+    front = read_front(run)
+    rows = [*pick_rows(front, PICKS), *pick_rows(front, ["best"])]
+    models: list[nn.Module] = [
+        build_subnet(Architecture.from_json(row["architecture"]), dataset.num_classes) for row in rows
+    ]
+    models += [
+        build_reference(parse_reference(name, dataset.resolution), dataset.num_classes) for name in DEFAULT_MODELS
+    ]
+    return sum(seconds_per_epoch(model, dataset) for model in models)
 
 
-def model_step_seconds(model: torch.nn.Module) -> float:
-    """Time a training step of one model."""
-    images, labels = example_batch(Recipe().batch_size)
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(model(images), labels).backward()
-        optimizer.step()
-
-    return quickest(step, 4)
+def seconds_per_epoch(model: nn.Module, dataset: Dataset) -> float:
+    """Time a model's training on a few batches, and the making of an epoch's samples; give seconds for a whole epoch."""
+    recipe = Recipe(epochs=1)
+    start = time.monotonic()
+    split = dataset.train(0)
+    making = time.monotonic() - start
+    assert isinstance(split, Split)
+    few = Split(split.images[: TIMED_STEPS * recipe.batch_size], split.labels[: TIMED_STEPS * recipe.batch_size])
+    ends = [0.0]
+    train_model(
+        model, replace(dataset, make_train=lambda epoch: few), recipe, 0, lambda *_: ends.append(time.monotonic())
+    )
+    return making + (ends[-1] - ends[2]) / (TIMED_STEPS - 2) * (len(split) // recipe.batch_size)
 
 
 def example_batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:

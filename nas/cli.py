@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -38,6 +39,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue where an interr
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")]
 
 EXIT_USAGE, EXIT_USER, EXIT_CHECK, EXIT_INTERRUPTED = 2, 3, 4, 130
+RESUMABLE = ("train-supernet", "profile", "search")
 
 
 def unit(parse: Callable[[str], float]) -> Callable[[str], float]:
@@ -109,7 +111,7 @@ def train_supernet_command(
       nas train-supernet --space my_space.yaml --data imagefolder:photos@64 --set learning_rate=1e-3
       nas train-supernet --resume
     """
-    from nas.config import read_config
+    from nas.config import TrainingOptions, make_settings, read_config
     from nas.run_dir import find_run
 
     options: dict[str, Any] = {}
@@ -121,15 +123,16 @@ def train_supernet_command(
         if name not in options:
             example = {"space": "scan-mix-tiny", "data": "cluttered-digits"}[name]
             raise typer.BadParameter(f"say which: --{name} {example}", param_hint=f"--{name}")
-    settings = {**options.get("settings", {}), **({"epochs": epochs} if epochs is not None else {})}
+    chosen = make_settings(TrainingOptions, options)
+    settings = {**chosen.settings, **({"epochs": epochs} if epochs is not None else {})}
 
     from nas.workflows.train_supernet import train_supernet
 
     result = train_supernet(
-        space=options["space"],
-        data=options["data"],
+        space=chosen.space,
+        data=chosen.data,
         run=run,
-        seed=options.get("seed", 0),
+        seed=chosen.seed,
         resume=resume,
         overrides=overrides or [],
         settings=settings,
@@ -148,7 +151,7 @@ def profile_command(
     backend: Annotated[str, typer.Option("--backend", help="onnxruntime or eager.")] = "onnxruntime",
     dtype: Annotated[str, typer.Option("--dtype", help="fp32.")] = "fp32",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images per call.")] = 1,
-    validate: Annotated[int, typer.Option("--validate", help="Whole networks that judge the table.")] = 24,
+    validate: Annotated[int, typer.Option("--validate", min=0, help="Whole networks that judge the table.")] = 24,
     resume: Resume = False,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -367,8 +370,9 @@ def options(
 
 
 def resume_command(argv: list[str]) -> str:
-    """Write the command that continues an interrupted one."""
-    return " ".join(["nas", *[word for word in argv if word != "--resume"], "--resume"])
+    """Write the command that continues an interrupted one, or begins it again where it cannot be continued."""
+    words = [word for word in argv if word != "--resume"]
+    return shlex.join(["nas", *words, *(["--resume"] if words and words[0] in RESUMABLE else [])])
 
 
 def main() -> None:
@@ -384,9 +388,10 @@ def main() -> None:
     except NasCheckFailed as error:
         print(f"check failed: {error}", file=sys.stderr)
         sys.exit(EXIT_CHECK)
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; continue with: {resume_command(sys.argv[1:])}", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as stop:  # typer makes this of every end, of Ctrl-C too
+        if stop.code == EXIT_INTERRUPTED:
+            print(f"\ninterrupted; continue with: {resume_command(sys.argv[1:])}", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -11,11 +12,24 @@ from nas.errors import NasError, UsageError, did_you_mean
 
 Settings = TypeVar("Settings")
 
+TYPE_NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false", dict: "mapping"}
+AT_LEAST_ONE = ("epochs", "batch_size")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """What `nas train-supernet` is asked, as a run's config.yaml keeps it; `settings` are those of the recipe."""
+
+    space: str
+    data: str
+    seed: int = 0
+    settings: dict = dataclasses.field(default_factory=dict)
+
 
 def make_settings(kind: type[Settings], values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Settings:
     """Fill the dataclass `kind` from `values`, then from overrides like `epochs=20`.
 
-    `NasError` names an unknown key with the close match, or a value of the wrong type.
+    `NasError` names an unknown key with the close match, or a value of the wrong type or out of range.
     """
     merged = {**values, **parse_overrides(overrides)}
     types = get_type_hints(kind)
@@ -25,12 +39,16 @@ def make_settings(kind: type[Settings], values: Mapping[str, Any], overrides: Se
         if types[name] is float and isinstance(value, int) and not isinstance(value, bool):
             merged[name] = float(value)
         elif not isinstance(value, types[name]) or (isinstance(value, bool) and types[name] is not bool):
-            raise NasError(f"setting '{name}' must be a {types[name].__name__}, not {value!r}", f"--set {name}=VALUE")
-    settings = kind(**merged)
-    for name, value in dataclasses.asdict(settings).items():  # type: ignore[call-overload]
-        if isinstance(value, int | float) and value < 0:
-            raise NasError(f"setting '{name}' is {value}", "It cannot be negative")
-    return settings
+            raise NasError(f"setting '{name}' is {value!r}", f"It must be a {TYPE_NAMES[types[name]]}")
+        check_range(name, merged[name])
+    return kind(**merged)
+
+
+def check_range(name: str, value: Any) -> None:
+    """Refuse a number that is negative or not finite, and a count of nothing."""
+    least = 1 if name in AT_LEAST_ONE else 0
+    if isinstance(value, int | float) and not (math.isfinite(value) and value >= least):
+        raise NasError(f"setting '{name}' is {value}", f"It must be a number from {least} up")
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
@@ -42,7 +60,10 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise UsageError(f"'{text}' is not key=value", "Write for example --set epochs=20")
-        found[name.strip()] = number_or_text(yaml.safe_load(value))
+        try:
+            found[name.strip()] = number_or_text(yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise UsageError(f"the value of '{text}' is not YAML", "Write for example --set epochs=20") from error
     return found
 
 

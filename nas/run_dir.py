@@ -7,7 +7,6 @@ import io
 import json
 import os
 import platform
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,7 +26,10 @@ def create_run(path: Path | None, command: str, now: datetime) -> Path:
     run = path or RUNS / f"{now:%Y-%m-%d-%H%M%S}-{command}"
     if (run / "run.json").exists():
         raise NasError(f"{run} already holds a run", f"Continue it with --run {run} --resume, or choose another folder")
-    run.mkdir(parents=True, exist_ok=True)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NasError(f"cannot make the folder {run}: {error.strerror}", "Choose another with --run") from error
     return run
 
 
@@ -49,14 +51,14 @@ def run_names() -> list[str]:
 
 
 def write_manifest(run: Path, command: str, seed: int, settings: Mapping[str, Any], now: datetime) -> None:
-    """Write run.json: what was asked, with which versions, on which machine."""
+    """Write run.json: the command that does it again, what was asked, with which versions, on which machine."""
     from nas.hardware.device import this_machine
 
     versions = {"python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in PACKAGES}
     manifest = {
         "schema_version": SCHEMA_VERSION,
-        "command": " ".join(["nas", command, *sys.argv[2:]]) if len(sys.argv) > 1 else f"nas {command}",
+        "command": command,
         "created": now.isoformat(timespec="seconds"),
         "seed": seed,
         **settings,

@@ -16,7 +16,8 @@ from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import Dataset, load_dataset
 from nas.evaluation.finetune import Recipe
 from nas.evaluation.reference import Reference, build_reference, parse_reference
-from nas.hardware.backends import one_thread, onnxruntime_session
+from nas.hardware.backends import BACKENDS, one_thread
+from nas.hardware.latency_table import LatencyTable
 from nas.hardware.measure import Measurement, measure_interleaved
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
@@ -24,12 +25,12 @@ from nas.space.architecture import Architecture
 from nas.supernet.subnet import build_subnet, fold_norms
 from nas.workflows.finetune import described_training, load_model, train_from_scratch, train_reporting
 from nas.workflows.picks import read_front
+from nas.workflows.profile import check_is_here
 
 COLUMNS = (
     *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
     *("source", "images", "resolution", "validation_accuracy", "inherited_accuracy", "provenance"),
 )
-DEVICE = "cpu"  # whole networks are measured on this machine
 
 
 def compare(
@@ -41,6 +42,7 @@ def compare(
     the architecture alone is worth beside the hand-designed ones, can both be read off.
     """
     run = find_run(run)
+    check_device(run, device)
     folders = sorted(path.parent for path in run.glob("models/*/model.json"))
     if not folders:
         raise NasError(f"{run} has no fine-tuned subnet to compare with", "Run: nas finetune --pick best")
@@ -48,6 +50,7 @@ def compare(
     best = max((described for _, described in searched), key=lambda described: described["validation_accuracy"])
     recipe = make_settings(Recipe, best["settings"], overrides)
     manifest = read_json(run / "run.json")
+    table = LatencyTable.load(device, space=manifest["space"])
     dataset = load_dataset(manifest["data"], manifest["seed"])
     references = [parse_reference(name, dataset.resolution) for name in models]
     built = {reference: seeded(reference, dataset, seed) for reference in references}
@@ -61,12 +64,23 @@ def compare(
             trained = train_reporting(plain, f"train {reference}", dataset, recipe, seed, talk)
             rows.append(reference_row(reference, trained, dataset, recipe, seed))
             network[str(reference)] = trained
-        measured = measure_networks(run, network, manifest, dataset.num_classes, talk)
+        measured = measure_networks(run, network, table, dataset.num_classes, talk)
         finish_rows(rows, measured)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
         write_rows(run / "compare.csv", rows, COLUMNS)
         write_measured(run, measured)
     return {"run": str(run), "models": rows}
+
+
+def check_device(run: Path, device: str) -> None:
+    """Refuse to put measurements of this machine beside a front that was searched for another device."""
+    check_is_here(device)
+    searched = read_json(latest_search(run) / "search.json")["device"]
+    if searched != device:
+        raise NasError(
+            f"the newest search of {run} is for {searched}, and networks would be measured on {device}",
+            f"Search for this machine: nas search --device {device}",
+        )
 
 
 def seeded(reference: Reference, dataset: Dataset, seed: int) -> nn.Module:
@@ -134,9 +148,13 @@ def count_macs(model: nn.Module, resolution: int) -> int:
 
 
 def measure_networks(
-    run: Path, networks: Mapping[str, nn.Module], manifest: Mapping[str, Any], num_classes: int, talk: Talk
+    run: Path, networks: Mapping[str, nn.Module], table: LatencyTable, num_classes: int, talk: Talk
 ) -> dict[str, Measurement]:
-    """Measure whole networks in interleaved rounds: the given ones and every member of the newest front."""
+    """Measure whole networks in interleaved rounds: the given ones and every member of the newest front.
+
+    Backend and batch are those of the latency table that the front was searched with.
+    """
+    make_call, batch = BACKENDS[table.header["backend"]], table.header["batch"]
     everything = dict(networks)
     for row in read_front(run):
         if row["id"] not in everything:
@@ -146,8 +164,8 @@ def measure_networks(
     with one_thread(), talk.task("measure networks", len(everything)) as advance:
         for done, (name, model) in enumerate(everything.items(), start=1):
             resolution = int(model.resolution)  # type: ignore[arg-type]
-            shape = (1, 3, resolution, resolution)
-            calls[name] = onnxruntime_session(copy.deepcopy(model).eval(), shape)
+            shape = (batch, 3, resolution, resolution)
+            calls[name] = make_call(copy.deepcopy(model).eval(), shape)
             advance(done, "")
         return measure_interleaved(calls, rounds=4, min_samples=40)
 

@@ -128,7 +128,7 @@ def epoch_seconds(run: Path, dataset: Dataset) -> float:
 
 
 def seconds_per_epoch(model: nn.Module, dataset: Dataset) -> float:
-    """Time a model's training on a few batches, and the making of an epoch's samples; give seconds for a whole epoch."""
+    """Give the seconds that an epoch takes, from the time of a few batches and of making the samples."""
     recipe = Recipe(epochs=1)
     start = time.monotonic()
     split = dataset.train(0)
@@ -136,9 +136,8 @@ def seconds_per_epoch(model: nn.Module, dataset: Dataset) -> float:
     assert isinstance(split, Split)
     few = Split(split.images[: TIMED_STEPS * recipe.batch_size], split.labels[: TIMED_STEPS * recipe.batch_size])
     ends = [0.0]
-    train_model(
-        model, replace(dataset, make_train=lambda epoch: few), recipe, 0, lambda *_: ends.append(time.monotonic())
-    )
+    brief = replace(dataset, make_train=lambda epoch: few)
+    train_model(model, brief, recipe, 0, lambda *_: ends.append(time.monotonic()))
     return making + (ends[-1] - ends[2]) / (TIMED_STEPS - 2) * (len(split) // recipe.batch_size)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -209,12 +210,14 @@ def prepare_folder(run: Path, device: str, table: LatencyTable, settings: Search
     }
     started = folder / "search.json"
     if resume and started.exists():
-        for name, value in read_json(started).items():
-            if asked.get(name) != value:
+        before, now = without_min_accuracy(read_json(started)), without_min_accuracy(asked)
+        for name, value in before.items():
+            if now.get(name) != value:
                 raise NasError(
                     f"the search in {folder} was started with another {name}",
                     "Resume with the settings, weights and table it was started with, or search without --resume",
                 )
+        write_json(started, asked)
         return folder
     if (folder / "front.json").exists():
         kept = next(path for n in range(1, 10**6) if not (path := folder.with_name(f"{device}-{n}")).exists())
@@ -226,6 +229,11 @@ def prepare_folder(run: Path, device: str, table: LatencyTable, settings: Search
         )
     write_json(started, asked)
     return folder
+
+
+def without_min_accuracy(asked: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what only picks from the result, so that a resumed search may ask for another."""
+    return {**asked, "limits": {name: value for name, value in asked["limits"].items() if name != "min_accuracy"}}
 
 
 def digest(path: Path) -> str:
@@ -270,7 +278,7 @@ def write_result(
         if not rows:
             raise NasError(
                 f"no subnet within the limits reaches accuracy {least:g}: the best has {best:.4f}",
-                f"--min-accuracy {best:.3f}, or a higher latency limit",
+                f"Repeat with --resume --min-accuracy {math.floor(1000 * best) / 1000:.3f}: nothing is evaluated twice",
             )
     rows.sort(key=lambda row: (row["latency_ms"], row["id"]))
     write_rows(folder / "front.csv", rows, COLUMNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -63,10 +64,18 @@ def train_supernet(
     with locked(run):
         if not resume:
             described = {**asked, "space_definition": search_space.to_dict(), "space_hash": search_space.hash}
-            write_manifest(run, "train-supernet", seed, described, now)
+            write_manifest(run, command_of(space, data, seed, recipe), seed, described, now)
             options = {"space": str(space), "data": data, "seed": seed, "settings": dataclasses.asdict(recipe)}
             write_config(run, options)
         return train_in(run, search_space, dataset, recipe, seed, talk)
+
+
+def command_of(space: str, data: str, seed: int, recipe: SupernetRecipe) -> str:
+    """Write the command that trains the same again, wherever this training was started from."""
+    usual = dataclasses.asdict(SupernetRecipe())
+    changed = {name: value for name, value in dataclasses.asdict(recipe).items() if value != usual[name]}
+    words = ["nas", "train-supernet", "--space", space, "--data", data, "--seed", str(seed)]
+    return shlex.join([*words, *(f"--set={name}={value}" for name, value in changed.items())])
 
 
 def check_same(run: Path, asked: dict[str, Any], seed: int, space: SearchSpace) -> None:

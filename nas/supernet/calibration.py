@@ -12,7 +12,7 @@ from torch.func import functional_call
 from nas.space.architecture import Architecture
 from nas.supernet.elastic import sliced_state
 from nas.supernet.subnet import resize
-from nas.supernet.supernet import NormStatistics, Supernet, placed_operators, skeleton
+from nas.supernet.supernet import NormStatistics, Supernet, placed_operators
 
 
 @torch.no_grad()
@@ -27,7 +27,7 @@ def calibrate(supernet: Supernet, architecture: Architecture, images: Tensor, ba
     batches = [resize(part, architecture.resolution) for part in images.split(batch_size)]
     stats = []
     for name, op in operators:
-        module = skeleton(op, True)
+        module = supernet.skeleton(op, True)
         state = sliced_state(supernet.shared[name], module)
         state = {key: value.clone() if "running" in key or "tracked" in key else value for key, value in state.items()}
         with recorded_moments(module) as moments:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,13 +23,15 @@ class Supernet(nn.Module):
     """Runs any architecture of `space` on slices of shared weights.
 
     Every slot of every stage owns one module per block kind, built at its largest settings; an architecture's blocks
-    run on slices of them. The module keeps no record of which architecture ran.
+    run on slices of them. The module keeps no record of which architecture ran. Two threads need two supernets, which
+    may share their weights (`twin`).
     """
 
     def __init__(self, space: SearchSpace) -> None:
         super().__init__()
         self.space = space
         self.shared = nn.ModuleDict({name: build_operator(op) for name, op in largest_operators(space).items()})
+        self._skeletons: dict[tuple[Operator, bool], nn.Module] = {}
 
     def forward(self, images: Tensor, architecture: Architecture, stats: NormStatistics | None = None) -> Tensor:
         """Map images [b, 3, h, w] to logits [b, classes] by the subnet of `architecture`.
@@ -41,8 +42,22 @@ class Supernet(nn.Module):
         x = resize(images, architecture.resolution)
         for index, (name, op) in enumerate(placed_operators(architecture, self.space.num_classes)):
             override = stats[index] if stats is not None else {}
-            x = run_sliced(self.shared[name], skeleton(op, self.training), x, override)
+            x = run_sliced(self.shared[name], self.skeleton(op, self.training), x, override)
         return x
+
+    def skeleton(self, op: Operator, training: bool) -> nn.Module:
+        """Give an operator's module without memory for weights, to be run on given ones; built once per operator."""
+        if (op, training) not in self._skeletons:
+            with torch.device("meta"):
+                self._skeletons[op, training] = build_operator(op).train(training)
+        return self._skeletons[op, training]
+
+    def twin(self) -> Supernet:
+        """Make a supernet with these very weights in memory, but gradients and running statistics of its own."""
+        other = Supernet(self.space).train(self.training)
+        for own, theirs in zip(self.parameters(), other.parameters(), strict=True):
+            theirs.data = own.data
+        return other
 
 
 def placed_operators(architecture: Architecture, num_classes: int) -> list[tuple[str, Operator]]:
@@ -73,13 +88,6 @@ def cover(setting: str, choices: tuple[Any, ...]) -> Any:
     if setting == "directions":
         return tuple(dict.fromkeys(name for choice in choices for name in choice))
     return max(choices)
-
-
-@lru_cache(maxsize=4096)
-def skeleton(op: Operator, training: bool) -> nn.Module:
-    """Build an operator's module without memory for weights, to be run on given ones."""
-    with torch.device("meta"):
-        return build_operator(op).train(training)
 
 
 def extract(supernet: Supernet, architecture: Architecture, stats: NormStatistics | None = None) -> Subnet:

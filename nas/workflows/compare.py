@@ -23,7 +23,7 @@ from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
 from nas.space.architecture import Architecture
 from nas.supernet.subnet import build_subnet, fold_norms
-from nas.workflows.finetune import described_training, load_model, train_from_scratch, train_reporting
+from nas.workflows.finetune import described_training, load_model, train_models
 from nas.workflows.picks import read_front
 from nas.workflows.profile import check_is_here
 
@@ -53,17 +53,16 @@ def compare(
     table = LatencyTable.load(device, space=manifest["space"])
     dataset = load_dataset(manifest["data"], manifest["seed"])
     references = [parse_reference(name, dataset.resolution) for name in models]
-    built = {reference: seeded(reference, dataset, seed) for reference in references}
+    built = {str(reference): seeded(reference, dataset, seed) for reference in references}
     with locked(run):
-        network: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
+        control = f"subnet {best['id']} from scratch"
+        built[control] = fresh_subnet(Architecture.from_dict(best["architecture"]), dataset.num_classes, seed)
+        trained = train_models(built, "train references", dataset, recipe, seed, talk)
         rows = [searched_row(described, manifest) for _, described in searched]
-        architecture = Architecture.from_dict(best["architecture"])
-        scratch = train_from_scratch(architecture, dataset, recipe, seed, talk)
-        rows.append(scratch_row(best, scratch, dataset, recipe, seed))
-        for reference, plain in built.items():
-            trained = train_reporting(plain, f"train {reference}", dataset, recipe, seed, talk)
-            rows.append(reference_row(reference, trained, dataset, recipe, seed))
-            network[str(reference)] = trained
+        rows.append(scratch_row(best, trained.pop(control), dataset, recipe, seed))
+        rows += [reference_row(each, trained[str(each)], dataset, recipe, seed) for each in references]
+        network: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
+        network.update(trained)
         measured = measure_networks(run, network, table, dataset.num_classes, talk)
         finish_rows(rows, measured)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
@@ -88,6 +87,13 @@ def seeded(reference: Reference, dataset: Dataset, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_reference(reference, dataset.num_classes)
+
+
+def fresh_subnet(architecture: Architecture, num_classes: int, seed: int) -> nn.Module:
+    """Build an architecture with weights drawn from the seed, as a hand-designed model is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_subnet(architecture, num_classes)
 
 
 def searched_row(described: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:

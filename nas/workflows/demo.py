@@ -23,6 +23,7 @@ from nas.space.architecture import Architecture
 from nas.space.search_space import SearchSpace
 from nas.supernet.subnet import build_subnet
 from nas.supernet.supernet import Supernet
+from nas.supernet.threads import AT_ONCE, divided_cores
 from nas.supernet.training import SupernetRecipe, SupernetTraining, train_step
 from nas.units import format_milliseconds
 from nas.workflows.compare import compare
@@ -92,10 +93,11 @@ def supernet_step_seconds(space: SearchSpace) -> float:
     """Time some sandwich steps of a throw-away supernet; the mean, as steps differ by the blocks they draw."""
     training = SupernetTraining(Supernet(space), SupernetRecipe(), seed=0, steps_per_epoch=100)
     images, labels = example_batch(SupernetRecipe().batch_size)
-    train_step(training, images, labels)
-    start, count = time.monotonic(), 16
-    for _ in range(count):
+    with divided_cores():
         train_step(training, images, labels)
+        start, count = time.monotonic(), 20
+        for _ in range(count):
+            train_step(training, images, labels)
     return (time.monotonic() - start) / count
 
 
@@ -124,7 +126,8 @@ def epoch_seconds(run: Path, dataset: Dataset) -> float:
     models += [
         build_reference(parse_reference(name, dataset.resolution), dataset.num_classes) for name in DEFAULT_MODELS
     ]
-    return sum(seconds_per_epoch(model, dataset) for model in models)
+    with divided_cores():
+        return sum(seconds_per_epoch(model, dataset) for model in models) / AT_ONCE
 
 
 def seconds_per_epoch(model: nn.Module, dataset: Dataset) -> float:

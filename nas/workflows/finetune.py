@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from nas.config import make_settings
@@ -22,6 +22,7 @@ from nas.space.architecture import Architecture
 from nas.supernet.calibration import calibrate
 from nas.supernet.subnet import Subnet, build_subnet, fold_norms
 from nas.supernet.supernet import Supernet, inherit
+from nas.supernet.threads import AT_ONCE, divided_cores
 from nas.workflows.picks import pick_rows, read_front
 from nas.workflows.weights import load_supernet, save_tensors
 
@@ -37,17 +38,17 @@ def finetune(
         manifest = read_json(run / "run.json")
         dataset = load_dataset(manifest["data"], manifest["seed"])
         supernet = load_supernet(run)
-        models = [finetune_one(run, row, supernet, dataset, recipe, seed, talk) for row in rows]
-    return {"run": str(run), "models": models}
+        models = {row["id"]: inherit_calibrated(supernet, row, dataset) for row in rows}
+        trained = train_models(models, "finetune", dataset, recipe, seed, talk)
+        written = [write_finetuned(run, row, trained[row["id"]], dataset, recipe, seed) for row in rows]
+    return {"run": str(run), "models": written}
 
 
-def finetune_one(
-    run: Path, row: Mapping[str, Any], supernet: Supernet, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk
+def write_finetuned(
+    run: Path, row: Mapping[str, Any], trained: nn.Module, dataset: Dataset, recipe: Recipe, seed: int
 ) -> dict[str, Any]:
-    """Fine-tune one subnet from its inherited weights and write RUN/models/<id>/."""
+    """Judge a fine-tuned subnet and write RUN/models/<id>/; give what model.json says."""
     architecture = Architecture.from_json(row["architecture"])
-    model = inherit(supernet, architecture, calibrate(supernet, architecture, dataset.calibration()))
-    trained = train_reporting(model, f"finetune {architecture.id}", dataset, recipe, seed, talk)
     described = {
         "id": architecture.id,
         "architecture": architecture.to_dict(),
@@ -64,21 +65,28 @@ def finetune_one(
     return described
 
 
-def train_from_scratch(
-    architecture: Architecture, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk
-) -> nn.Module:
-    """Train an architecture from fresh weights, as a hand-designed model is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = build_subnet(architecture, dataset.num_classes)
-    return train_reporting(model, f"from scratch {architecture.id}", dataset, recipe, seed, talk)
+def inherit_calibrated(supernet: Supernet, row: Mapping[str, Any], dataset: Dataset) -> nn.Module:
+    """Cut out the subnet of a front's row, with BatchNorm statistics of its own."""
+    architecture = Architecture.from_json(row["architecture"])
+    return inherit(supernet, architecture, calibrate(supernet, architecture, dataset.calibration()))
 
 
-def train_reporting(model: nn.Module, name: str, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk) -> nn.Module:
-    """Train a model with a progress bar."""
-    total = recipe.epochs * (len(dataset.train(0)) // recipe.batch_size)
-    with talk.task(name, total) as advance:
-        return train_model(model, dataset, recipe, seed, lambda step, _: advance(step, ""))
+def train_models(
+    models: Mapping[str, nn.Module], name: str, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk
+) -> dict[str, nn.Module]:
+    """Train models by one recipe, two at a time; give them trained, by name. Each sees the same batches."""
+    steps = recipe.epochs * (len(dataset.train(0)) // recipe.batch_size)
+    done = dict.fromkeys(models, 0)
+
+    def train(key: str) -> nn.Module:
+        def on_step(step: int, total: int) -> None:
+            done[key] = step
+            advance(sum(done.values()), "")
+
+        return train_model(models[key], dataset, recipe, seed, on_step)
+
+    with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool, talk.task(name, steps * len(models)) as advance:
+        return dict(zip(models, pool.map(train, models), strict=True))
 
 
 def described_training(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def run_profile(space: SearchSpace, device: str, plan: Plan, path: Path, resume:
 
         def show(what: str, done: int, total: int) -> None:
             # The networks are measured a second time at the end; that is about a tenth of the work.
-            again = what == "networks again"
-            advance(90 + 10 * done // total if again else 90 * done // total, what)
+            share = done / total if total else 1.0  # --validate 0: there are none to measure again
+            advance(int(90 + 10 * share if what == "networks again" else 90 * share), what)
 
         return profile(space, described, plan, path, resume=resume, progress=show)
 

@@ -69,9 +69,12 @@ def search(
     accuracy_of = inherited_accuracies(run)
     fronts = {}
     with locked(run):
+        for device in () if resume else devices:
+            refuse_interrupted(run / "search" / device)
+        folders = {device: prepare_folder(run, device, tables[device], settings, resume) for device in tables}
         for device, table in tables.items():
-            result = search_device(run, device, table, space, settings, accuracy_of, resume, talk)
-            fronts[device] = write_result(run / "search" / device, result, table, space, settings)
+            result = search_device(folders[device], device, table, space, settings, accuracy_of, talk)
+            fronts[device] = write_result(folders[device], result, table, space, settings)
     return {"run": str(run), "fronts": fronts}
 
 
@@ -132,17 +135,15 @@ def inherited_accuracies(run: Path) -> Callable[[list[Architecture]], list[float
 
 
 def search_device(
-    run: Path,
+    folder: Path,
     device: str,
     table: LatencyTable,
     space: SearchSpace,
     settings: SearchSettings,
     accuracy_of: Callable[[list[Architecture]], list[float]],
-    resume: bool,
     talk: Talk,
 ) -> SearchResult:
-    """Search for one device, recording every evaluation; with `resume` the recorded ones are replayed, not repeated."""
-    folder = prepare_folder(run, device, table, settings, resume)
+    """Search for one device, recording every evaluation; those recorded in `folder` are replayed, not repeated."""
     recorded = {}
     for row in read_rows(folder / "evaluations.jsonl"):
         genome = tuple(space.encode(Architecture.from_json(row["architecture"])).tolist())
@@ -222,13 +223,17 @@ def prepare_folder(run: Path, device: str, table: LatencyTable, settings: Search
     if (folder / "front.json").exists():
         kept = next(path for n in range(1, 10**6) if not (path := folder.with_name(f"{device}-{n}")).exists())
         folder.rename(kept)
-    elif (folder / "evaluations.jsonl").exists():
+    write_json(started, asked)
+    return folder
+
+
+def refuse_interrupted(folder: Path) -> None:
+    """Refuse to begin anew where an interrupted search lies."""
+    if (folder / "evaluations.jsonl").exists() and not (folder / "front.json").exists():
         raise NasError(
             f"{folder} holds an interrupted search",
             "Continue it with --resume, or delete that folder",
         )
-    write_json(started, asked)
-    return folder
 
 
 def without_min_accuracy(asked: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from nas.run_dir import (
 )
 from nas.space.search_space import SearchSpace
 from nas.supernet.supernet import Supernet
+from nas.supernet.threads import divided_cores
 from nas.supernet.training import SupernetRecipe, SupernetTraining, train_epoch
 from nas.workflows.weights import load_tensors, save_tensors
 
@@ -112,12 +113,12 @@ def train_in(
         f"images from {dataset.name}, seed {seed}; run {run}"
     )
     row: dict[str, Any] = {}
-    with talk.task("train supernet", training.total_steps) as advance:
+    with divided_cores(), talk.task("train supernet", training.total_steps) as advance:
         while training.step < training.total_steps:
             row = one_epoch(training, dataset, logged, calibration, advance)
-            write_bytes(state_file, save_tensors(training.state()))
-            write_bytes(run / "supernet.safetensors", save_tensors(training.average.state_dict()))
             append_row(run / "training.jsonl", row)
+            write_bytes(run / "supernet.safetensors", save_tensors(training.average.state_dict()))
+            write_bytes(state_file, save_tensors(training.state()))  # last: what it holds is never done again
             advance(training.step, note_of(row))
     rows = read_rows(run / "training.jsonl")
     return {"run": str(run), "epochs": training.epoch, **(rows[-1] if rows else {})}

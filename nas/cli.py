@@ -140,7 +140,8 @@ def train_supernet_command(
         talk=talk_of(quiet),
     )
     reached = f"largest {result['accuracy_largest']:.1%}, smallest {result['accuracy_smallest']:.1%} (validation)"
-    give(result, as_json, [f"supernet: {result['run']}, {reached}", "next: nas profile --device cpu"])
+    following = f"next: nas profile --device cpu --run {result['run']}"
+    give(result, as_json, [f"supernet: {result['run']}, {reached}", following])
 
 
 @app.command("profile")
@@ -148,6 +149,7 @@ def profile_command(
     device: Annotated[str, typer.Option("--device", help="The name this machine's table gets.")] = "cpu",
     space: Annotated[str, typer.Option("--space", help="A shipped space or a YAML file.")] = "scan-mix-tiny",
     data: Annotated[str | None, typer.Option("--data", help="Take the number of classes from this data set.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Take space and classes from this run instead.")] = None,
     backend: Annotated[str, typer.Option("--backend", help="onnxruntime or eager.")] = "onnxruntime",
     dtype: Annotated[str, typer.Option("--dtype", help="fp32.")] = "fp32",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images per call.")] = 1,
@@ -163,13 +165,15 @@ def profile_command(
     Examples:
       nas profile --device cpu
       nas profile --device cpu --space my_space.yaml --batch 8
+      nas profile --device cpu --run runs/first
     """
     from nas.hardware.profile import Plan
-    from nas.workflows.profile import check_is_here, profile_device
+    from nas.workflows.profile import check_is_here, profile_device, space_to_measure
 
     check_is_here(device)
     plan = Plan(backend=backend, dtype=dtype, batch=batch, networks=validate, seed=seed)
-    found = profile_device(device=device, space=space, data=data, plan=plan, resume=resume, talk=talk_of(quiet))
+    measured = space_to_measure(space, data, run)
+    found = profile_device(device=device, space=measured, plan=plan, resume=resume, talk=talk_of(quiet))
     lines = [f"table: {found['table']}, {found['rows']} measured blocks"]
     if validate:
         lines.append(

@@ -48,6 +48,7 @@ def load_cifar(name: str, root: Path, seed: int) -> Dataset:
         seed=seed,
         num_classes=len(train.classes),
         resolution=pixels.shape[1],
+        num_train=len(kept),
         make_train=draw,
         make_validation=lambda: split(pixels[held_out], labels[held_out]),
         make_test=lambda: split(torch.from_numpy(np.array(test.data)), torch.tensor(test.targets)),

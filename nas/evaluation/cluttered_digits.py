@@ -69,6 +69,7 @@ def load_cluttered_digits(seed: int) -> Dataset:
         seed=seed,
         num_classes=10,
         resolution=RESOLUTION,
+        num_train=NUM_TRAIN,
         make_train=lambda epoch: compose(train, NUM_TRAIN, np.random.default_rng([TRAIN, seed, epoch])),
         make_validation=lambda: compose(
             read_sources("validation"), NUM_VALIDATION, np.random.default_rng([VALIDATION])
@@ -85,6 +86,7 @@ def load_digits_upscaled(seed: int) -> Dataset:
         seed=seed,
         num_classes=10,
         resolution=RESOLUTION,
+        num_train=len(train.labels),
         make_train=lambda epoch: upscale(train, np.random.default_rng([TRAIN, seed, epoch])),
         make_validation=lambda: upscale(read_sources("validation")),
         make_test=lambda: upscale(read_sources("test")),

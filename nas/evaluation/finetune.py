@@ -30,14 +30,25 @@ class Recipe:
     weight_decay: float = 0.02
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0
-    ema_decay: float = 0.998
+    ema_share: float = 0.04  # of all steps, that the average of the weights looks back over
 
     def describe(self) -> str:
         """Name the recipe in one line."""
         return (
             f"AdamW {self.learning_rate:g}, cosine, weight decay {self.weight_decay:g}, batch {self.batch_size}, "
-            f"EMA {self.ema_decay:g}, cross-entropy"
+            f"EMA over {self.ema_share:.0%} of the steps, cross-entropy"
         )
+
+
+def count_steps(dataset: Dataset, recipe: Recipe) -> int:
+    """Give the number of steps of a training; `NasError` where not even one batch is full."""
+    per_epoch = dataset.num_train // recipe.batch_size
+    if per_epoch == 0:
+        raise NasError(
+            f"'{dataset.name}' has {dataset.num_train} training images, fewer than a batch of {recipe.batch_size}",
+            "--set batch_size=8",
+        )
+    return recipe.epochs * per_epoch
 
 
 def train_model(
@@ -52,14 +63,13 @@ def train_model(
     `on_step(steps done, steps in all)` is called after every step. Raises `NasError` when the loss is not finite.
     """
     optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
-    average = WeightAverage(model, recipe.ema_decay)
+    total = count_steps(dataset, recipe)
+    average = WeightAverage(model, recipe.ema_share * total)
     model.train()
     step = 0
-    for epoch in range(recipe.epochs):
-        split = dataset.train(FIRST_EPOCH + epoch)
-        total = recipe.epochs * (len(split) // recipe.batch_size)
-        rng = np.random.default_rng([seed, FIRST_EPOCH + epoch])
-        for images, labels in batches(split, recipe.batch_size, rng, drop_last=True):
+    for epoch in range(FIRST_EPOCH, FIRST_EPOCH + recipe.epochs):
+        rng = np.random.default_rng([seed, epoch])
+        for images, labels in batches(dataset.train(epoch), recipe.batch_size, rng, drop_last=True):
             rate = learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction)
             for group in optimizer.param_groups:
                 group["lr"] = rate

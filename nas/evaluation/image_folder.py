@@ -43,6 +43,7 @@ def load_image_folder(name: str, seed: int) -> Dataset:
         seed=seed,
         num_classes=len(classes),
         resolution=resolution,
+        num_train=len(kept),
         make_train=lambda epoch: LazySplit(partial(open_listed, train_samples), kept, resolution, (seed, epoch)),
         make_validation=lambda: LazySplit(partial(open_listed, held_samples), held_out, resolution),
         make_test=lambda: LazySplit(partial(open_listed, test_samples), np.arange(len(test_samples)), resolution),

@@ -79,6 +79,7 @@ class Dataset:
     seed: int
     num_classes: int
     resolution: int
+    num_train: int  # training samples of an epoch
     make_train: Callable[[int], AnySplit]
     make_validation: Callable[[], AnySplit]
     make_test: Callable[[], AnySplit]

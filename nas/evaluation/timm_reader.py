@@ -41,6 +41,7 @@ def load_timm(name: str, root: Path, seed: int) -> Dataset:
         seed=seed,
         num_classes=len(classes),
         resolution=resolution,
+        num_train=len(kept),
         make_train=lambda epoch: LazySplit(open_train, kept, resolution, (seed, epoch)),
         make_validation=lambda: LazySplit(open_train, held_out, resolution),
         make_test=lambda: LazySplit(open_test, np.arange(num_test), resolution),

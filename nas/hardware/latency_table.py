@@ -203,5 +203,5 @@ def check_space(table: LatencyTable, space: SearchSpace) -> None:
         raise NasError(
             f"the latency table of '{header['device']}' was made for {header['space']} {header['space_hash'][:8]}, "
             f"the space here is {space.name} {space.hash[:8]}",
-            f"Measure it: nas profile --device {header['device']} --space {space.name}",
+            f"Measure the space of the run: nas profile --device {header['device']} --run RUN",
         )

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Exponential moving average of a module's parameters, by name."""
+    """Exponential moving average of a module's parameters, by name, over about `window` steps (1: the last alone)."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module, self.decay, self.updates = module, decay, 0
+    def __init__(self, module: nn.Module, window: float) -> None:
+        self.module, self.decay, self.updates = module, 1 - 1 / max(1.0, window), 0
         self.tensors = {name: tensor.detach().clone() for name, tensor in module.named_parameters()}
 
     @torch.no_grad()

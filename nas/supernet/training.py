@@ -31,7 +31,7 @@ class SupernetRecipe:
     weight_decay: float = 0.02
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0
-    ema_decay: float = 0.998
+    ema_share: float = 0.04  # of all steps, that the average of the weights looks back over
     distill: float = 0.5
     num_random: int = 2
 
@@ -49,7 +49,7 @@ class SupernetTraining:
         self.total_steps = recipe.epochs * steps_per_epoch
         self.steps_per_epoch = steps_per_epoch
         self.step = 0
-        self.average = WeightAverage(supernet, recipe.ema_decay)
+        self.average = WeightAverage(supernet, recipe.ema_share * self.total_steps)
         self.twin = supernet.twin()
         self.second_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="supernet-twin")
         self.optimizer = torch.optim.AdamW(

@@ -47,7 +47,7 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
     start = time.monotonic()
     seconds = 60 * minutes
     dataset, space = load_dataset(DATA, seed), SearchSpace.load(SPACE)
-    steps = len(dataset.train(0)) // SupernetRecipe().batch_size
+    steps = dataset.num_train // SupernetRecipe().batch_size
     epochs = fit_count(TRAIN_SHARE * seconds, steps * supernet_step_seconds(space), least=1, most=100)
     talk.say(f"1/6 train a supernet for {epochs} epochs")
     trained = train_supernet(
@@ -56,7 +56,7 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
     )  # fmt: skip
     run = Path(trained["run"])
     talk.say("2/6 measure a latency table of this CPU")
-    profiled = profile_device(device=DEVICE, space=SPACE, data=None, plan=Plan(seed=seed), resume=False, talk=talk)
+    profiled = profile_device(device=DEVICE, space=space, plan=Plan(seed=seed), resume=False, talk=talk)
     table = LatencyTable.load(DEVICE, space=SPACE)
     limit_ms = float(f"{LIMIT_SHARE * table.predict(space.largest()).ms:.2g}")
     budget = fit_count(SEARCH_SHARE * seconds, evaluation_seconds(run), least=40, most=400)
@@ -139,7 +139,7 @@ def seconds_per_epoch(model: nn.Module, dataset: Dataset) -> float:
     assert isinstance(split, Split)
     few = Split(split.images[: TIMED_STEPS * recipe.batch_size], split.labels[: TIMED_STEPS * recipe.batch_size])
     ends = [0.0]
-    brief = replace(dataset, make_train=lambda epoch: few)
+    brief = replace(dataset, num_train=len(few), make_train=lambda epoch: few)
     train_model(model, brief, recipe, 0, lambda *_: ends.append(time.monotonic()))
     return making + (ends[-1] - ends[2]) / (TIMED_STEPS - 2) * (len(split) // recipe.batch_size)
 

@@ -14,7 +14,7 @@ from torch import nn
 from nas.config import make_settings
 from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import Dataset, load_dataset
-from nas.evaluation.finetune import Recipe, train_model
+from nas.evaluation.finetune import Recipe, count_steps, train_model
 from nas.hardware.backends import export_onnx
 from nas.progress import Talk
 from nas.run_dir import find_run, locked, read_json, write_bytes, write_json
@@ -75,7 +75,7 @@ def train_models(
     models: Mapping[str, nn.Module], name: str, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk
 ) -> dict[str, nn.Module]:
     """Train models by one recipe, two at a time; give them trained, by name. Each sees the same batches."""
-    steps = recipe.epochs * (len(dataset.train(0)) // recipe.batch_size)
+    steps = count_steps(dataset, recipe)
     done = dict.fromkeys(models, 0)
 
     def train(key: str) -> nn.Module:
@@ -91,11 +91,10 @@ def train_models(
 
 def described_training(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
     """Say how a model was trained, for model.json and compare.csv."""
-    steps = len(dataset.train(0)) // recipe.batch_size
     return {
         "data": dataset.name,
         "epochs": recipe.epochs,
-        "images": recipe.epochs * steps * recipe.batch_size,
+        "images": count_steps(dataset, recipe) * recipe.batch_size,
         "recipe": recipe.describe(),
         "settings": asdict(recipe),
         "seed": seed,

@@ -10,23 +10,29 @@ from nas.hardware.device import Device, this_machine, user_root
 from nas.hardware.latency_table import DEFAULT_SPACE, LatencyTable
 from nas.hardware.profile import Plan, profile
 from nas.progress import Talk
+from nas.run_dir import find_run
 from nas.space.search_space import SearchSpace
+from nas.workflows.run_space import run_space
 
 MAX_MAPE, MIN_TAU = 0.10, 0.85  # beyond these a table is marked and the command exits with 4
 
 
-def profile_device(
-    *, device: str, space: str, data: str | None, plan: Plan, resume: bool, talk: Talk
-) -> dict[str, Any]:
-    """Measure and validate a latency table for `device`, which is this machine; give what the validation says."""
-    search_space = SearchSpace.load(space)
-    if data is not None:
-        from nas.evaluation.data import load_dataset
+def space_to_measure(space: str, data: str | None, run: Path | None) -> SearchSpace:
+    """Give the space to measure: that of a run, or a named one with the classes of a data set."""
+    if run is not None:
+        return run_space(find_run(run))
+    if data is None:
+        return SearchSpace.load(space)
+    from nas.evaluation.data import load_dataset
 
-        search_space = search_space.with_classes(load_dataset(data).num_classes)
-    path = table_path(device, search_space, plan)
-    talk.say(f"measuring {len(search_space.operators())} blocks of {search_space.name} and {plan.networks} networks")
-    table = run_profile(search_space, device, plan, path, resume, talk)
+    return SearchSpace.load(space).with_classes(load_dataset(data).num_classes)
+
+
+def profile_device(*, device: str, space: SearchSpace, plan: Plan, resume: bool, talk: Talk) -> dict[str, Any]:
+    """Measure and validate a latency table for `device`, which is this machine; give what the validation says."""
+    path = table_path(device, space, plan)
+    talk.say(f"measuring {len(space.operators())} blocks of {space.name} and {plan.networks} networks")
+    table = run_profile(space, device, plan, path, resume, talk)
     validation = table.header["validation"]
     found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows)}
     found |= {name: value for name, value in validation.items() if name != "networks"} if plan.networks else {}

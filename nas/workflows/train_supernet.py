@@ -98,7 +98,7 @@ def train_in(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         supernet = Supernet(space)
-    steps = len(dataset.train(0)) // recipe.batch_size
+    steps = dataset.num_train // recipe.batch_size
     if steps == 0:
         raise NasError(f"'{dataset.name}' has fewer images than a batch of {recipe.batch_size}", "--set batch_size=8")
     training = SupernetTraining(supernet, recipe, seed, steps)

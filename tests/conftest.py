@@ -1,0 +1,192 @@
+"""A tiny run for everybody: the toy space on `digits`, a made-up latency table, and ways to call the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"  # results to the bit must not depend on the cores that happen to be free
+ROOT = Path(__file__).parents[1]
+# A shell may have told its children to ignore Ctrl-C: undo that first.
+MAIN = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from nas.cli import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def nas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run one command in this process, as `nas` on a command line would."""
+    from nas.cli import main
+
+    def run(*words: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["nas", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        written = capsys.readouterr()
+        return Outcome(int(stop.value.code or 0), written.out, written.err)
+
+    return run
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start one command in a process of its own; what still runs at the end of the test is killed."""
+    started = []
+
+    def start(*words: object, cwd: Path, main: str = MAIN) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", main, *map(str, words)]
+        paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        started.append(
+            subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, "PYTHONPATH": paths},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def write_toy_table() -> Callable[..., Path]:
+    """Write a valid latency table of the toy space under `folder`; random times make a front of several members."""
+
+    def write(
+        folder: Path, device: str = "cpu", scale: float = 1.0, provenance: str = "measured", seed: int = 3
+    ) -> Path:
+        import numpy as np
+
+        from nas.hardware.device import this_machine
+        from nas.hardware.table_file import Row, write_table
+        from nas.space.cost import macs
+        from nas.space.search_space import SearchSpace
+
+        space, rng = SearchSpace.load("toy"), np.random.default_rng(seed)
+        noise = {"n_samples": 21, "n_rounds": 3, "rel_noise": 0.02, "provenance": provenance, "sigma_rel": 0.01}
+        rows = {}
+        for op in space.operators():
+            ms = 0.02 * scale * rng.uniform(0.2, 3.0)
+            rows[op.key] = Row(ms=ms, ms_p50=1.1 * ms, ms_p95=1.3 * ms, macs=macs(op), **noise)
+        header = {
+            "schema_version": 1,
+            "unit": "ms",
+            "per": "batch",
+            "provenance": provenance,
+            "device": device,
+            "device_kind": "cpu",
+            "fingerprint": this_machine().fingerprint,
+            "backend": "onnxruntime",
+            "dtype": "fp32",
+            "batch": 1,
+            "threads": 1,
+            "date": "2026-01-01T00:00:00+00:00",
+            "space": space.name,
+            "space_hash": space.hash,
+            "space_definition": space.to_dict(),
+            "num_classes": space.num_classes,
+            "null_ms": 0.001,
+            "correction": {"form": "scale", "a": 0.0, "b": 1.1, "c": 0.0, "n_fit": 10},
+            "sigma_sys": 0.04,
+            "validation": {},
+        }
+        stem = folder / "latency_tables" / device / "onnxruntime-fp32-b1-t1-toy"
+        write_table(header, rows, stem)
+        return stem
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory, write_toy_table: Callable[..., Path]) -> Path:
+    """A folder with `runs/tiny`, a supernet trained for two epochs, and a table for the device `cpu`."""
+    from nas.progress import Talk
+    from nas.workflows.train_supernet import train_supernet
+
+    folder = tmp_path_factory.mktemp("trained")
+    write_toy_table(folder)
+    with contextlib.chdir(folder):
+        train_supernet(
+            space="toy",
+            data="digits",
+            run=Path("runs/tiny"),
+            seed=0,
+            resume=False,
+            overrides=["epochs=2", "learning_rate=0.01", "ema_share=0.1"],
+            settings={},
+            now=datetime(2026, 1, 1),
+            talk=Talk(quiet=True),
+        )
+    return folder
+
+
+@pytest.fixture
+def workspace(trained_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `trained_folder` of the test's own, and the current directory."""
+    folder = shutil.copytree(trained_folder, tmp_path / "workspace")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_truth(trained_folder: Path) -> dict[str, dict[str, Any]]:
+    """The oracle: every architecture of the toy space with its accuracy, latency and size, by id."""
+    from nas.evaluation.accuracy import inherited_accuracy
+    from nas.evaluation.data import load_dataset
+    from nas.hardware.latency_table import LatencyTable
+    from nas.space.cost import architecture_cost
+    from nas.workflows.weights import load_supernet
+
+    supernet, dataset = load_supernet(trained_folder / "runs" / "tiny"), load_dataset("digits", 0)
+    stem = trained_folder / "latency_tables" / "cpu" / "onnxruntime-fp32-b1-t1-toy"
+    table = LatencyTable.load(stem.with_name(f"{stem.name}.json"))
+    space, calibration, validation = supernet.space, dataset.calibration(), dataset.validation()
+    found = {}
+    for architecture in space.everything():
+        cost = architecture_cost(architecture, space.num_classes)
+        found[architecture.id] = {
+            "accuracy": inherited_accuracy(supernet, architecture, calibration, validation),
+            "latency_ms": table.predict(architecture).ms,
+            "num_params": cost.num_params,
+            "size_bytes": cost.size_bytes,
+        }
+    assert len(found) == space.size
+    return found
+
+
+@pytest.fixture(scope="session")
+def one_json() -> Callable[[str], dict[str, Any]]:
+    """Read the only line of an output as a JSON object."""
+
+    def read(text: str) -> dict[str, Any]:
+        assert text.count("\n") == 1, text
+        found = json.loads(text)
+        assert isinstance(found, dict)
+        return found
+
+    return read

@@ -1,0 +1,141 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nas.errors import NasError
+from nas.evaluation.finetune import Recipe
+from nas.evaluation.reference import Reference
+from nas.evaluation.splits import Dataset, Split
+from nas.progress import Talk
+from nas.workflows.compare import COLUMNS, compare, count_macs, reference_row, scratch_row
+
+RUN = Path("runs/tiny")
+
+
+def run_compare(*models, device="cpu", overrides=()):
+    return compare(run=RUN, device=device, models=models, seed=0, overrides=overrides, talk=Talk(quiet=True))
+
+
+def rows_of(path=RUN / "compare.csv"):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def model_files():
+    return {path.parent.name: json.loads(path.read_text()) for path in RUN.glob("models/*/model.json")}
+
+
+def written():
+    return {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def test_compare_csv_has_the_columns_of_the_contract_and_every_model(finished):
+    rows = rows_of()
+    assert COLUMNS[:11] == (
+        "name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe",
+        "source",
+    )  # fmt: skip
+    assert all(tuple(row) == COLUMNS for row in rows)
+    assert {row["kind"] for row in rows} == {"searched", "hand-designed"}
+    assert {row["id"] for row in rows if row["kind"] == "searched"} == set(model_files())
+    assert [row["name"] for row in rows if row["kind"] == "hand-designed"] == ["resnet10t@32"]
+    assert sum(row["name"].endswith("from scratch") for row in rows) == 1
+    for row in rows:
+        assert 0 <= float(row["accuracy"]) <= 1
+        assert float(row["latency_ms"]) > 0
+        assert row["provenance"] == "measured"
+
+
+def test_all_models_get_the_same_recipe_and_the_same_number_of_images(finished):
+    assert len({(row["epochs"], row["images"], row["recipe"]) for row in rows_of()}) == 1
+
+
+def test_searched_rows_say_what_model_json_says(finished):
+    for row in rows_of():
+        if row["kind"] == "searched" and not row["name"].endswith("from scratch"):
+            described = model_files()[row["id"]]
+            for name in ("accuracy", "validation_accuracy", "inherited_accuracy", "num_params", "macs"):
+                assert float(row[name]) == described[name]
+
+
+def test_every_member_of_the_front_is_measured_in_the_same_session(finished):
+    front = json.loads((RUN / "search/cpu/front.json").read_text())["front"]
+    measured = json.loads((RUN / "search/cpu/measured.json").read_text())
+    assert set(measured) == {row["id"] for row in front} | set(model_files()) | {"resnet10t@32"}
+    for row in rows_of():
+        assert float(row["latency_ms"]) == measured[row["id"]]["ms"]
+        assert measured[row["id"]]["ms"] <= measured[row["id"]]["ms_p50"]
+
+
+def test_a_hand_designed_model_has_its_own_parameters_and_macs(finished):
+    row = next(row for row in rows_of() if row["kind"] == "hand-designed")
+    assert 4_500_000 < int(row["num_params"]) < 5_500_000  # resnet10t with ten classes
+    assert 15e6 < int(row["macs"]) < 40e6
+    largest = max(float(row["latency_ms"]) for row in rows_of() if row["kind"] == "searched")
+    assert float(row["latency_ms"]) > largest
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("resnet10", "timm has no model 'resnet10'.*Did you mean 'resnet10t'"),
+        ("resnet10t@big", "not an input size.*resnet10t@64"),
+        ("vit_tiny_patch16_224@32", "vit_tiny_patch16_224@32 cannot be built.*Try another size"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_refused_before_anything_is_trained_or_written(finished, model, reason):
+    before = written()
+    with pytest.raises(NasError, match=reason):
+        run_compare("resnet10t@32", model)
+    assert written() == before
+
+
+def test_nothing_is_measured_under_the_name_of_another_device(finished):
+    before = written()
+    with pytest.raises(NasError, match="this machine is no a100"):
+        run_compare("resnet10t@32", device="a100")
+    with pytest.raises(NasError, match=r"newest search of runs/tiny is for cpu.*nas search --device phone"):
+        run_compare("resnet10t@32", device="phone")
+    assert written() == before
+
+
+def test_there_must_be_a_fine_tuned_subnet_to_compare_with(searched_folder, monkeypatch):
+    monkeypatch.chdir(searched_folder)
+    with pytest.raises(NasError, match="nas finetune --pick best"):
+        run_compare("resnet10t@32")
+
+
+def test_final_accuracies_are_those_of_the_test_split():
+    class AlwaysZero(nn.Module):
+        def forward(self, images):
+            return nn.functional.one_hot(torch.zeros(len(images), dtype=torch.int64), 2)
+
+    def labelled(*labels):
+        return Split(torch.zeros(len(labels), 3, 4, 4), torch.tensor(labels))
+
+    dataset = Dataset(
+        name="made-up",
+        seed=0,
+        num_classes=2,
+        resolution=4,
+        num_train=64,
+        make_train=lambda epoch: labelled(*[0] * 64),
+        make_validation=lambda: labelled(0, 0, 0, 0),
+        make_test=lambda: labelled(0, 1, 1, 1),
+    )
+    described = {"id": "abc", "num_params": 1, "macs": 1, "resolution": 4}
+    for row in (
+        reference_row(Reference("zero", 4), AlwaysZero(), dataset, Recipe(), 0),
+        scratch_row(described, AlwaysZero(), dataset, Recipe(), 0),
+    ):
+        assert (row["accuracy"], row["validation_accuracy"]) == (0.25, 1.0)
+        assert (row["epochs"], row["images"]) == (4, 256)
+
+
+def test_macs_are_those_of_convolutions_and_matrix_products():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 4 * 4, 10))
+    assert count_macs(model, 8) == 8 * 3 * 9 * 16 + 128 * 10

@@ -1,0 +1,66 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nas.errors import NasError
+from nas.workflows.report import gather, report
+
+RUN = Path("runs/tiny")
+
+
+def front_ids():
+    return {row["id"] for row in json.loads((RUN / "search/cpu/front.json").read_text())["front"]}
+
+
+def test_the_page_names_every_member_of_the_front_and_every_model(finished):
+    result = report(run=RUN, output=None)
+    page = Path(result["report"]).read_text(encoding="utf-8")
+    assert Path(result["report"]) == RUN / "report.html"
+    assert result["bytes"] == len(page.encode())
+    assert all(key in page for key in front_ids())
+    assert "resnet10t@32" in page
+
+
+def test_the_page_is_offline(finished):
+    page = Path(report(run=RUN, output=Path("page.html"))["report"]).read_text(encoding="utf-8")
+    assert '<script src="http' not in page
+    assert '<link rel="stylesheet" href="http' not in page
+
+
+def test_the_data_of_the_page_is_that_of_the_files(finished):
+    data = gather(RUN)
+    assert data.device == "cpu"
+    assert data.max_latency_ms == 5.0
+    assert data.command == "nas search --device cpu --max-latency 5ms"
+    assert {row["id"] for row in data.front} == front_ids()
+    assert len(data.evaluations) == 48
+    measured = json.loads((RUN / "search/cpu/measured.json").read_text())
+    assert all(row["latency_measured_ms"] == measured[row["id"]]["ms"] for row in data.front)
+    assert [row["epoch"] for row in data.training] == [1, 2]
+    assert all(isinstance(row["accuracy"], float) for row in data.compare)
+
+
+def test_before_compare_the_fine_tuned_models_are_shown_unmeasured(finetuned, monkeypatch):
+    monkeypatch.chdir(finetuned[0])
+    data = gather(RUN)
+    assert {row["id"] for row in data.compare} == {model["id"] for model in finetuned[1]["models"]}
+    assert all(row["latency_ms"] is None and row["kind"] == "searched" for row in data.compare)
+    page = Path(report(run=RUN, output=None)["report"]).read_text(encoding="utf-8")
+    assert all(row["id"] in page for row in data.compare)
+
+
+def test_a_search_alone_can_be_reported(searched_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(searched_folder)
+    page = Path(report(run=RUN, output=tmp_path / "page.html")["report"]).read_text(encoding="utf-8")
+    assert all(key in page for key in front_ids())
+
+
+def test_a_report_that_cannot_be_made_says_why(finished):
+    Path("folder").mkdir()
+    with pytest.raises(NasError, match=r"cannot write folder.*--output"):
+        report(run=RUN, output=Path("folder"))
+    shutil.rmtree(RUN / "search")
+    with pytest.raises(NasError, match="no finished search"):
+        report(run=RUN, output=None)

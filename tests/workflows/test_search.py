@@ -1,0 +1,352 @@
+import csv
+import dataclasses
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from nas.errors import NasError
+from nas.evaluation import data as data_module
+from nas.progress import Talk
+from nas.workflows import search as module
+from nas.workflows.search import COLUMNS, Limits, SearchSettings, search
+
+RUN = Path("runs/tiny")
+WHOLE_SPACE = 100  # a budget beyond the 48 architectures of the toy space
+
+
+def search_toy(
+    *, devices=("cpu",), resume=False, dry_run=False, measured_only=False, budget=WHOLE_SPACE, seed=0, **limits
+):
+    settings = SearchSettings(limits=Limits(**limits), budget=budget, seed=seed)
+    return search(
+        run=RUN,
+        devices=devices,
+        settings=settings,
+        measured_only=measured_only,
+        resume=resume,
+        dry_run=dry_run,
+        talk=Talk(quiet=True),
+    )
+
+
+def brute_force_front(truth, **limits):
+    """Ids of the non-dominated ones among those within the limits, by comparing every pair."""
+    rows = {key: row for key, row in truth.items() if all(row[name] <= limit for name, limit in limits.items())}
+
+    def dominated(one):
+        return any(
+            other["accuracy"] >= one["accuracy"]
+            and other["latency_ms"] <= one["latency_ms"]
+            and (other["accuracy"], other["latency_ms"]) != (one["accuracy"], one["latency_ms"])
+            for other in rows.values()
+        )
+
+    return {key for key, row in rows.items() if not dominated(row)}
+
+
+def median_of(truth, name):
+    return sorted(row[name] for row in truth.values())[len(truth) // 2]
+
+
+def recorded(device="cpu"):
+    return [json.loads(line) for line in (RUN / "search" / device / "evaluations.jsonl").read_text().splitlines()]
+
+
+def front_csv(device="cpu"):
+    return (RUN / "search" / device / "front.csv").read_bytes()
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Ids of the architectures whose accuracy was measured, in order."""
+    from nas.evaluation import accuracy
+
+    ids = []
+    measure = accuracy.inherited_accuracy
+
+    def spy(supernet, architecture, calibration, split):
+        ids.append(architecture.id)
+        return measure(supernet, architecture, calibration, split)
+
+    monkeypatch.setattr(accuracy, "inherited_accuracy", spy)
+    return ids
+
+
+def test_the_toy_fixture_is_worth_searching(toy_truth):
+    assert len(brute_force_front(toy_truth)) >= 3
+    assert len({row["accuracy"] for row in toy_truth.values()}) > 10
+
+
+def test_nsga2_finds_exactly_the_brute_force_front(workspace, toy_truth):
+    front = search_toy()["fronts"]["cpu"]
+    assert {row["id"] for row in front} == brute_force_front(toy_truth)
+    for row in front:
+        assert {name: row[name] for name in toy_truth[row["id"]]} == toy_truth[row["id"]]
+
+
+@pytest.mark.parametrize(("limit", "figure"), [
+    ("max_latency_ms", "latency_ms"), ("max_params", "num_params"), ("max_size_bytes", "size_bytes")
+])  # fmt: skip
+def test_a_limit_gives_the_front_within_it_and_nothing_beyond_it_is_evaluated(
+    workspace, toy_truth, evaluated, limit, figure
+):
+    at_most = median_of(toy_truth, figure)
+    front = search_toy(**{limit: at_most})["fronts"]["cpu"]
+    within = {key for key, row in toy_truth.items() if row[figure] <= at_most}
+    assert {row["id"] for row in front} == brute_force_front(toy_truth, **{figure: at_most})
+    assert set(evaluated) == within
+    assert all(row[figure] <= at_most and row["feasible"] for row in recorded())
+
+
+def test_all_limits_hold_together(workspace, toy_truth):
+    limits = {figure: median_of(toy_truth, figure) for figure in ("latency_ms", "num_params", "size_bytes")}
+    front = search_toy(
+        max_latency_ms=limits["latency_ms"], max_params=limits["num_params"], max_size_bytes=limits["size_bytes"]
+    )["fronts"]["cpu"]
+    assert {row["id"] for row in front} == brute_force_front(toy_truth, **limits)
+
+
+def test_min_accuracy_keeps_those_of_the_front_that_reach_it(workspace, toy_truth):
+    front = brute_force_front(toy_truth)
+    least = sorted(toy_truth[key]["accuracy"] for key in front)[1]
+    found = search_toy(min_accuracy=least)["fronts"]["cpu"]
+    assert {row["id"] for row in found} == {key for key in front if toy_truth[key]["accuracy"] >= least}
+
+
+def test_a_min_accuracy_out_of_reach_names_one_that_the_resumed_search_reaches(workspace, evaluated):
+    with pytest.raises(NasError, match=r"the best has (0\.\d+)") as refusal:
+        search_toy(min_accuracy=1.0)
+    assert not (RUN / "search" / "cpu" / "front.json").exists()
+    reachable = float(refusal.value.hint.split("--min-accuracy ")[1].split(":")[0])
+    evaluated.clear()
+    assert search_toy(min_accuracy=reachable, resume=True)["fronts"]["cpu"]
+    assert evaluated == []
+
+
+def test_the_same_seed_gives_the_same_bytes_and_the_first_search_is_kept(workspace):
+    search_toy(budget=20)
+    first = front_csv()
+    search_toy(budget=20)
+    assert front_csv() == first == front_csv("cpu-1")
+    search_toy(budget=20, seed=1)
+    assert [row["id"] for row in recorded()] != [row["id"] for row in recorded("cpu-1")]
+    assert sorted(path.name for path in (RUN / "search").iterdir()) == ["cpu", "cpu-1", "cpu-2"]
+
+
+def test_files_have_the_columns_of_the_contract(workspace):
+    result = search_toy(budget=20)
+    folder = RUN / "search" / "cpu"
+    with (folder / "front.csv").open(newline="") as file:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    assert tuple(reader.fieldnames) == COLUMNS == (
+        "id", "accuracy", "latency_ms", "latency_low_ms", "latency_high_ms", "latency_measured_ms", "provenance",
+        "num_params", "macs", "size_bytes", "bitops", "resolution", "feasible", "architecture",
+    )  # fmt: skip
+    assert [set(row) for row in recorded()] == [set(COLUMNS)] * 20
+    assert [row["id"] for row in rows] == [row["id"] for row in result["fronts"]["cpu"]]
+    latencies = [float(row["latency_ms"]) for row in rows]
+    assert latencies == sorted(latencies)
+    assert all(float(row["latency_low_ms"]) < float(row["latency_ms"]) < float(row["latency_high_ms"]) for row in rows)
+    history = [line.split(",") for line in (folder / "hypervolume.csv").read_text().splitlines()]
+    assert history[0] == ["evaluations", "hypervolume"]
+    assert [float(volume) for _, volume in history[1:]] == sorted(float(volume) for _, volume in history[1:])
+    assert history[-1][0] == "20"
+
+
+class Stop(Exception):
+    """Ends a search in its middle."""
+
+
+def interrupt_after(monkeypatch, count, devices=("cpu",)):
+    """Let a search fall over when `count` evaluations are recorded."""
+    append = module.append_row
+    done = []
+
+    def limited(path, row):
+        append(path, row)
+        done.append(path)
+        if len(done) == count:
+            raise Stop
+
+    monkeypatch.setattr(module, "append_row", limited)
+    with pytest.raises(Stop):
+        search_toy(budget=30, devices=devices)
+    monkeypatch.setattr(module, "append_row", append)
+
+
+def test_an_interrupted_search_is_resumed_to_the_same_bytes_and_repeats_nothing(workspace, monkeypatch, evaluated):
+    search_toy(budget=30)
+    expected = {name: (RUN / "search" / "cpu" / name).read_bytes() for name in ("front.csv", "hypervolume.csv")}
+    expected_rows = recorded()
+    shutil.rmtree(RUN / "search")
+    interrupt_after(monkeypatch, 13)
+    log = RUN / "search" / "cpu" / "evaluations.jsonl"
+    log.write_bytes(log.read_bytes() + b'{"id": "0123')  # what a kill within a write leaves
+    evaluated.clear()
+    search_toy(budget=30, resume=True)
+    assert {name: (RUN / "search" / "cpu" / name).read_bytes() for name in expected} == expected
+    assert recorded() == expected_rows
+    assert len(evaluated) == 30 - 13
+
+
+def test_an_interrupted_search_is_neither_overwritten_nor_resumed_with_other_settings(workspace, monkeypatch):
+    interrupt_after(monkeypatch, 5)
+    with pytest.raises(NasError, match=r"interrupted search.*--resume"):
+        search_toy(budget=30)
+    with pytest.raises(NasError, match="another seed"):
+        search_toy(budget=30, seed=1, resume=True)
+    with pytest.raises(NasError, match="another limits"):
+        search_toy(budget=30, max_latency_ms=1.0, resume=True)
+    weights = RUN / "supernet.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    with pytest.raises(NasError, match="another weights_sha256"):
+        search_toy(budget=30, resume=True)
+    assert len(recorded()) == 5
+
+
+def test_a_search_for_two_devices_that_stopped_at_the_second_is_resumed(
+    workspace, write_toy_table, monkeypatch, evaluated
+):
+    write_toy_table(workspace, device="phone", seed=4)
+    both = ("cpu", "phone")
+    search_toy(budget=30, devices=both)
+    expected = {device: front_csv(device) for device in both}
+    shutil.rmtree(RUN / "search")
+    interrupt_after(monkeypatch, 42, devices=both)
+    evaluated.clear()
+    with pytest.raises(NasError, match=r"search/phone holds an interrupted search"):
+        search_toy(budget=30, devices=both)
+    assert evaluated == []  # not after the first device was searched once more
+    search_toy(budget=30, devices=both, resume=True)
+    assert {device: front_csv(device) for device in both} == expected
+
+
+@pytest.mark.slow
+def test_a_search_killed_half_way_and_resumed_gives_the_front_of_an_uninterrupted_one(workspace, spawn):
+    search_toy(budget=40)
+    expected = front_csv()
+    shutil.rmtree(RUN / "search")
+    log = RUN / "search" / "cpu" / "evaluations.jsonl"
+    words = ("search", "--run", RUN, "--device", "cpu", "--budget", 40)
+    process = spawn(*words, cwd=workspace)
+    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 15):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 15 <= log.read_text().count("\n") < 40
+    assert not (RUN / "search" / "cpu" / "front.json").exists()
+    resumed = spawn(*words, "--resume", cwd=workspace)
+    assert resumed.wait() == 0, resumed.stderr.read()
+    assert front_csv() == expected
+
+
+def test_a_limit_out_of_reach_names_the_smallest_latency_before_any_weights_or_torch_are_loaded(
+    workspace, spawn, toy_truth
+):
+    (RUN / "supernet.safetensors").write_bytes(b"no weights at all")
+    code = (
+        "import sys; from nas.cli import main\n"
+        "try: main()\n"
+        "finally: print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    process = spawn("search", "--device", "cpu", "--max-latency", "1us", cwd=workspace, main=code)
+    out, err = process.communicate()
+    assert process.returncode == 3, err
+    least = min(row["latency_ms"] for row in toy_truth.values())
+    assert "no architecture of toy is under 1 us on cpu: the smallest reachable latency is" in err
+    assert f"{1000 * least:.3g} us" in err
+    assert not {"torch", "timm", "ray", "pymoo", "optuna", "pandas", "plotly"} & set(out.split())
+    assert not (RUN / "search").exists()
+
+
+def test_the_limit_that_the_refusal_proposes_can_be_reached(workspace):
+    with pytest.raises(NasError) as refusal:
+        search_toy(max_latency_ms=1e-3)
+    proposed = float(refusal.value.hint.removeprefix("--max-latency ").removesuffix("ms"))
+    assert search_toy(max_latency_ms=proposed, dry_run=True)["dry_run"]
+
+
+def test_limits_that_no_candidate_holds_are_refused_without_an_evaluation(workspace, evaluated):
+    with pytest.raises(NasError, match="num_params <= 10: the smallest num_params seen is"):
+        search_toy(max_params=10.0)
+    assert evaluated == []
+    assert search_toy(budget=5)["fronts"]["cpu"]  # and the refused search does not stand in the way
+
+
+def test_a_dry_run_evaluates_and_writes_nothing(workspace, evaluated):
+    found = search_toy(dry_run=True)["dry_run"]["cpu"]
+    assert found["size"] == 48
+    assert found["settings"]["budget"] == WHOLE_SPACE
+    assert evaluated == []
+    assert not (RUN / "search").exists()
+
+
+def test_several_devices_evaluate_each_subnet_once_and_differ_in_latency_only(workspace, write_toy_table, evaluated):
+    write_toy_table(workspace, device="phone", scale=10.0)
+    fronts = search_toy(devices=("cpu", "phone"))["fronts"]
+    assert len(evaluated) == len(set(evaluated)) == 48
+    assert {row["id"]: row["accuracy"] for row in recorded("cpu")} == {
+        row["id"]: row["accuracy"] for row in recorded("phone")
+    }
+    assert min(row["latency_ms"] for row in fronts["phone"]) > max(row["latency_ms"] for row in fronts["cpu"])
+
+
+def test_searching_never_sees_the_test_split(workspace, monkeypatch):
+    load = data_module.load_dataset
+    decided_on = []
+
+    def guarded(name, seed=0):
+        def forbidden():
+            raise AssertionError("a search asked for the test split")
+
+        def watched():
+            decided_on.append(name)
+            return dataset.make_validation()
+
+        dataset = load(name, seed)
+        return dataclasses.replace(dataset, make_test=forbidden, make_validation=watched)
+
+    monkeypatch.setattr(data_module, "load_dataset", guarded)
+    search_toy(budget=5)
+    assert decided_on == ["digits"]
+
+
+def test_predicted_latencies_are_refused_when_only_measured_ones_are_wanted(workspace, write_toy_table):
+    write_toy_table(workspace, device="phone", provenance="predicted")
+    with pytest.raises(NasError, match="the latencies of phone are predicted"):
+        search_toy(devices=("phone",), measured_only=True)
+    front = search_toy(devices=("phone",), budget=5)["fronts"]["phone"]
+    assert {row["provenance"] for row in front} == {"predicted"}
+
+
+def test_a_table_of_another_space_and_an_untrained_run_are_refused(workspace):
+    header = next(Path("latency_tables/cpu").glob("*.json"))
+    manifest = json.loads((RUN / "run.json").read_text())
+    other = {**manifest["space_definition"], "resolution": [12]}
+    (RUN / "run.json").write_text(json.dumps({**manifest, "space_definition": other}))
+    with pytest.raises(NasError, match="was made for toy"):
+        search_toy()
+    (RUN / "run.json").write_text(json.dumps(manifest))
+    (RUN / "supernet.safetensors").unlink()
+    with pytest.raises(NasError, match="no trained supernet"):
+        search_toy()
+    header.unlink()
+    with pytest.raises(NasError, match="nas profile --device cpu"):
+        search_toy()
+
+
+def test_a_supernet_that_does_not_fit_the_space_or_is_broken_is_refused(workspace):
+    from safetensors.numpy import save_file
+
+    (RUN / "supernet.safetensors").write_bytes(b"no weights at all")
+    with pytest.raises(NasError, match="is broken"):
+        search_toy(budget=5)
+    shutil.rmtree(RUN / "search")
+    save_file({}, RUN / "supernet.safetensors")
+    with pytest.raises(NasError, match="does not fit"):
+        search_toy(budget=5)

@@ -1,0 +1,232 @@
+import dataclasses
+import json
+import shlex
+import shutil
+import signal
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nas.cli import app
+from nas.errors import NasError
+from nas.evaluation.data import load_dataset
+from nas.progress import Talk
+from nas.space.search_space import SearchSpace
+from nas.supernet.training import SupernetRecipe
+from nas.workflows import train_supernet as module
+from nas.workflows.train_supernet import train_supernet
+from nas.workflows.weights import load_supernet
+
+EPOCHS = 3
+SMALL = {"epochs": EPOCHS, "batch_size": 256}  # five steps an epoch
+
+
+def train(run, *, space="toy", data="digits", seed=0, resume=False, overrides=(), settings=SMALL):
+    return train_supernet(
+        space=space,
+        data=data,
+        run=Path(run),
+        seed=seed,
+        resume=resume,
+        overrides=overrides,
+        settings=settings,
+        now=datetime(2026, 1, 2, 3, 4, 5),
+        talk=Talk(quiet=True),
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A run of three epochs that nothing disturbed, and what the training gave."""
+    run = tmp_path_factory.mktemp("uninterrupted") / "run"
+    return run, train(run)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def same_weights(one, other):
+    return (one / "supernet.safetensors").read_bytes() == (other / "supernet.safetensors").read_bytes()
+
+
+def log_without_seconds(run):
+    rows = [json.loads(line) for line in (run / "training.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+class Stop(Exception):
+    """Ends a training in its middle."""
+
+
+def test_the_run_has_the_files_of_the_contract_and_no_pickle(uninterrupted):
+    run, result = uninterrupted
+    assert {path.name for path in run.iterdir()} == {
+        *("run.json", "config.yaml", "supernet.safetensors", "training_state.safetensors", "training.jsonl", ".lock")
+    }
+    assert result["epochs"] == EPOCHS
+    assert load_supernet(run).space == SearchSpace.load("toy")
+
+
+def test_the_manifest_says_what_was_done(uninterrupted):
+    manifest = json.loads((uninterrupted[0] / "run.json").read_text())
+    assert manifest["created"] == "2026-01-02T03:04:05"
+    assert (manifest["seed"], manifest["space"], manifest["data"]) == (0, "toy", "digits")
+    assert manifest["space_definition"] == SearchSpace.load("toy").to_dict()
+    assert manifest["space_hash"] == SearchSpace.load("toy").hash
+    assert SupernetRecipe(**manifest["recipe"]) == SupernetRecipe(**SMALL)
+    assert {"python", "torch", "timm", "numpy"} <= set(manifest["versions"])
+    assert manifest["machine"]["cores"] >= 1
+
+
+def test_the_command_in_the_manifest_trains_the_same_again(uninterrupted, here, nas):
+    command = shlex.split(json.loads((uninterrupted[0] / "run.json").read_text())["command"])
+    assert command[:2] == ["nas", "train-supernet"]
+    assert nas(*command[1:], "--run", "again", "--quiet").code == 0
+    assert same_weights(uninterrupted[0], Path("again"))
+
+
+def test_config_yaml_trains_the_same_again(uninterrupted, here, nas):
+    shutil.copy(uninterrupted[0] / "config.yaml", here / "saved.yaml")
+    assert nas("train-supernet", "--config", "saved.yaml", "--run", "again", "--quiet").code == 0
+    assert same_weights(uninterrupted[0], Path("again"))
+    assert yaml.safe_load(Path("again/config.yaml").read_text()) == yaml.safe_load(Path("saved.yaml").read_text())
+
+
+def test_every_epoch_is_logged_with_the_accuracy_of_three_subnets(uninterrupted):
+    run, result = uninterrupted
+    rows = log_without_seconds(run)
+    assert [(row["epoch"], row["images"]) for row in rows] == [(1, 1280), (2, 2560), (3, 3840)]
+    for row in rows:
+        assert all(0 <= row[f"accuracy_{name}"] <= 1 for name in ("smallest", "largest", "random"))
+    assert result["accuracy_largest"] == rows[-1]["accuracy_largest"]
+
+
+@pytest.mark.parametrize("steps", [3, 8])  # within the first epoch, before any checkpoint; within the second
+def test_an_interrupted_training_is_resumed_to_the_same_bytes(uninterrupted, here, monkeypatch, steps):
+    train_epoch = module.train_epoch
+
+    def broken_off(training, batches, on_step):
+        def count(step):
+            on_step(step)
+            if step == steps:
+                raise Stop
+
+        return train_epoch(training, batches, count)
+
+    monkeypatch.setattr(module, "train_epoch", broken_off)
+    with pytest.raises(Stop):
+        train("run")
+    monkeypatch.setattr(module, "train_epoch", train_epoch)
+    train("run", resume=True)
+    assert same_weights(uninterrupted[0], Path("run"))
+    assert log_without_seconds(Path("run")) == log_without_seconds(uninterrupted[0])
+
+
+@pytest.mark.parametrize("writes", [6, 7, 8])  # of three an epoch: all those of the last one
+def test_a_kill_between_the_writes_of_an_epoch_costs_nothing(uninterrupted, here, monkeypatch, writes):
+    done = []
+
+    def limited(write):
+        def broken_off(path, content):
+            if len(done) == writes:
+                raise Stop
+            done.append(path.name)
+            write(path, content)
+
+        return broken_off
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "append_row", limited(module.append_row))
+        patch.setattr(module, "write_bytes", limited(module.write_bytes))
+        with pytest.raises(Stop):
+            train("run")
+    train("run", resume=True)
+    assert same_weights(uninterrupted[0], Path("run"))
+    assert log_without_seconds(Path("run")) == log_without_seconds(uninterrupted[0])
+
+
+@pytest.mark.slow
+def test_a_training_killed_in_its_middle_and_resumed_gives_the_bytes_of_an_uninterrupted_one(
+    uninterrupted, here, spawn
+):
+    words = ["train-supernet", "--space", "toy", "--data", "digits", "--run", "run", "--epochs", EPOCHS]
+    words += ["--set", "batch_size=256"]
+    process = spawn(*words, cwd=here)
+    log = here / "run" / "training.jsonl"
+    while process.poll() is None and not (log.exists() and log.read_text()):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert len(log_without_seconds(here / "run")) < EPOCHS
+    resumed = spawn(*words, "--resume", cwd=here)
+    assert resumed.wait() == 0, resumed.stderr.read()
+    assert same_weights(uninterrupted[0], here / "run")
+
+
+def test_resuming_a_finished_training_changes_nothing(uninterrupted, here):
+    run = shutil.copytree(uninterrupted[0], here / "run")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert train(run, resume=True)["accuracy_largest"] == uninterrupted[1]["accuracy_largest"]
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed": 1}, "seed = 0, not 1"),
+        ({"overrides": ["epochs=4"]}, "recipe = .*'epochs': 3.*not .*'epochs': 4"),
+        ({"data": "cluttered-digits"}, "data = digits, not cluttered-digits"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused(uninterrupted, here, other, named):
+    run = shutil.copytree(uninterrupted[0], here / "run")
+    with pytest.raises(NasError, match=named):
+        train(run, resume=True, **other)
+    assert same_weights(uninterrupted[0], run)
+
+
+def test_resuming_with_a_space_that_changed_since_is_refused(uninterrupted, here):
+    run = shutil.copytree(uninterrupted[0], here / "run")
+    definition = {**SearchSpace.load("toy").to_dict(), "resolution": [12]}
+    stages = [{name: value for name, value in stage.items() if name != "bits"} for stage in definition["stages"]]
+    Path("toy.yaml").write_text(yaml.safe_dump({**definition, "stages": stages}))
+    with pytest.raises(NasError, match="space_hash"):
+        train(run, space="toy.yaml", resume=True)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(uninterrupted, here):
+    run = shutil.copytree(uninterrupted[0], here / "run")
+    with pytest.raises(NasError, match=r"already holds a run.*--resume"):
+        train(run)
+    assert same_weights(uninterrupted[0], run)
+
+
+def test_too_few_images_for_one_batch_are_refused(here):
+    with pytest.raises(NasError, match=r"fewer images than a batch of 5000.*--set batch_size"):
+        train("run", settings={"epochs": 1, "batch_size": 5000})
+
+
+def test_training_never_sees_the_test_split(here, monkeypatch):
+    def guarded(name, seed):
+        def forbidden():
+            raise AssertionError("a training asked for the test split")
+
+        return dataclasses.replace(load_dataset(name, seed), make_test=forbidden)
+
+    monkeypatch.setattr(module, "load_dataset", guarded)
+    assert train("run", settings={"epochs": 1, "batch_size": 512})["epochs"] == 1
+
+
+def test_the_command_line_offers_what_can_be_resumed():
+    import typer
+
+    from nas.cli import RESUMABLE
+
+    commands = typer.main.get_command(app).commands
+    assert {name for name, each in commands.items() if "resume" in {p.name for p in each.params}} == set(RESUMABLE)

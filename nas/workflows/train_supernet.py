@@ -94,7 +94,6 @@ def train_in(
     run: Path, space: SearchSpace, dataset: Dataset, recipe: SupernetRecipe, seed: int, talk: Talk
 ) -> dict[str, Any]:
     """Train until the last epoch, from the run's last checkpoint if there is one."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         supernet = Supernet(space)

@@ -25,8 +25,8 @@ class Recipe:
     """How one network is trained: AdamW, warm-up and half a cosine, clipped gradients, averaged weights."""
 
     epochs: int = 4
-    batch_size: int = 64
-    learning_rate: float = 2e-3
+    batch_size: int = 32
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0

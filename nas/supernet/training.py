@@ -26,8 +26,8 @@ class SupernetRecipe:
     """How a supernet is trained. Every step trains the largest, the smallest and `num_random` random subnets."""
 
     epochs: int = 10
-    batch_size: int = 64
-    learning_rate: float = 5e-3
+    batch_size: int = 32
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0

@@ -31,6 +31,7 @@ COLUMNS = (
     *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
     *("source", "images", "resolution", "validation_accuracy", "inherited_accuracy", "provenance"),
 )
+SCRATCH = "-scratch"  # ends the id of the control, an architecture trained without its supernet
 
 
 def compare(
@@ -117,7 +118,7 @@ def scratch_row(
     return {
         "name": f"subnet {described['id']} from scratch",
         "kind": "searched",
-        "id": described["id"],
+        "id": f"{described['id']}{SCRATCH}",
         "validation_accuracy": model_accuracy(trained, dataset.validation()),
         "accuracy": model_accuracy(trained, dataset.test()),
         **{name: described[name] for name in ("num_params", "macs", "resolution")},
@@ -179,7 +180,7 @@ def measure_networks(
 def finish_rows(rows: Sequence[dict[str, Any]], measured: Mapping[str, Measurement]) -> None:
     """Write each row's measured latency into it."""
     for row in rows:
-        row["latency_ms"] = measured[row["id"]].ms
+        row["latency_ms"] = measured[row["id"].removesuffix(SCRATCH)].ms
         row["provenance"] = "measured"
 
 

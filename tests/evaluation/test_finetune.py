@@ -108,4 +108,4 @@ def test_the_recipe_is_described_by_what_it_does():
 
 def test_too_few_images_for_one_batch_are_refused():
     with pytest.raises(NasError, match=r"fewer than a batch of 64.*--set batch_size"):
-        train_model(small_model(), made_up_dataset(), Recipe(), 0)
+        train_model(small_model(), made_up_dataset(), Recipe(batch_size=64), 0)

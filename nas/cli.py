@@ -283,7 +283,7 @@ def finetune_command(
 def compare_command(
     models: Annotated[
         str, typer.Option("--models", help="timm models, comma-separated; NAME@64 sets the input size.")
-    ] = "resnet10t,mobilenetv3_small_050,convnext_atto",
+    ] = "resnet10t,mobilenetv3_small_050,lcnet_050",
     device: Annotated[str, typer.Option("--device", help="Where networks are measured: this machine.")] = "cpu",
     run: Run = None,
     overrides: Set = None,

@@ -174,7 +174,7 @@ def comparison(data: ReportData) -> str:
     """Trained networks beside each other: test accuracy and measured latency."""
     if not data.compare:
         return missing("No network has been fine-tuned.", "nas finetune --pick best") + missing(
-            "No hand-designed model has been trained beside it.", "nas compare --models resnet10t,mambaout_femto"
+            "No hand-designed model has been trained beside it.", "nas compare --models resnet10t,convnext_atto"
         )
     rows = [compare_row(data, row) for row in sorted(data.compare, key=lambda row: -row["accuracy"])]
     body = paragraph(comparison_sentence(data), "finding")
@@ -186,7 +186,7 @@ def comparison(data: ReportData) -> str:
     if not searched(data):
         body += missing("No network of the search has been fine-tuned.", "nas finetune --pick best")
     if not hand_designed(data):
-        body += missing("No hand-designed model is among them.", "nas compare --models resnet10t,mambaout_femto")
+        body += missing("No hand-designed model is among them.", "nas compare --models resnet10t,convnext_atto")
     return body
 
 

@@ -27,12 +27,12 @@ class SupernetRecipe:
 
     epochs: int = 10
     batch_size: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 0.02
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0
     ema_share: float = 0.04  # of all steps, that the average of the weights looks back over
-    distill: float = 0.5
+    distill: float = 0.3
     num_random: int = 2
 
 

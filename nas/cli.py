@@ -286,7 +286,6 @@ def compare_command(
     ] = "resnet10t,mobilenetv3_small_050,lcnet_050",
     device: Annotated[str, typer.Option("--device", help="Where networks are measured: this machine.")] = "cpu",
     run: Run = None,
-    overrides: Set = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -301,7 +300,7 @@ def compare_command(
     from nas.workflows.compare import compare
 
     names = [name for name in models.split(",") if name.strip()]
-    result = compare(run=run, device=device, models=names, seed=seed, overrides=overrides or [], talk=talk_of(quiet))
+    result = compare(run=run, device=device, models=names, seed=seed, talk=talk_of(quiet))
     lines = [
         f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms measured"
         for row in result["models"]

@@ -134,13 +134,16 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
         file.flush()
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a JSONL file, [] where there is none. A last line that a kill cut short is dropped from the file too."""
+def read_rows(path: Path, repair: bool = False) -> list[dict[str, Any]]:
+    """Read a JSONL file, [] where there is none, without a last line that a kill cut short.
+
+    With `repair`, for those who will append, that line is dropped from the file too.
+    """
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8")
     whole, _, torn = text.rpartition("\n")
-    if torn:
+    if torn and repair:
         write_text(path, whole + "\n" if whole else "")
     rows = []
     for number, line in enumerate(whole.splitlines(), start=1):

@@ -77,6 +77,8 @@ class Architecture:
                 Stage(int(stage["width"]), tuple(Block.from_dict(block) for block in stage["blocks"]))
                 for stage in data["stages"]
             )
+            if not stages or not all(stage.blocks for stage in stages):
+                raise ValueError("a network has at least one stage, a stage at least one block")
             return cls(int(data["resolution"]), stages)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise NasError(

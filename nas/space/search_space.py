@@ -105,7 +105,10 @@ class SearchSpace:
 
     def encode(self, architecture: Architecture) -> np.ndarray:
         """Turn an architecture into its canonical genome, int64 [genes]; `NasError` where it is not in the space."""
-        return encode_architecture(self.layout, architecture)
+        genome = encode_architecture(self.layout, architecture)
+        if self.decode(genome) != architecture:
+            raise NasError("the architecture is not in this space: a block lacks a setting", "Give every setting")
+        return genome
 
     def decode(self, genome: np.ndarray) -> Architecture:
         """Build the architecture of a genome [genes]; inactive genes are not read."""
@@ -117,9 +120,10 @@ class SearchSpace:
         if not isinstance(architecture, Architecture):
             return False
         try:
-            return self.decode(self.encode(architecture)) == architecture
+            self.encode(architecture)
         except NasError:
             return False
+        return True
 
     @cached_property
     def size(self) -> int:
@@ -142,16 +146,23 @@ class SearchSpace:
         return self._extreme(max, -1)
 
     def _extreme(self, extreme: Any, sign: int) -> Architecture:
-        def cost(block: Block, width: int) -> tuple[int, int]:
-            found = operator_cost(place(block, width, 8))
-            return sign * found.macs, sign * found.num_params
+        def chosen(stage: StageSpace, width: int, grid: int) -> Block:
+            costs = [operator_cost(place(block, width, grid)) for block in stage.blocks]
+            keys = [(sign * cost.macs, sign * cost.num_params) for cost in costs]
+            return stage.blocks[keys.index(min(keys))]
 
-        stages = []
-        for stage in self.stages:
-            width, depth = extreme(stage.widths), extreme(stage.depths)
-            best = min(stage.blocks, key=lambda block: cost(block, width))
-            stages.append(Stage(width, (best,) * depth))
-        return Architecture(extreme(self.resolutions), tuple(stages))
+        resolution, stages = extreme(self.resolutions), []
+        for stage, grid in zip(self.stages, self.grids(resolution), strict=True):
+            width = extreme(stage.widths)
+            stages.append(Stage(width, (chosen(stage, width, grid),) * extreme(stage.depths)))
+        return Architecture(resolution, tuple(stages))
+
+    def grids(self, resolution: int) -> tuple[int, ...]:
+        """Give the side of each stage's grid of tokens at an input resolution."""
+        found = [halve(resolution)]
+        while len(found) < len(self.stages):
+            found.append(halve(found[-1]))
+        return tuple(found)
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """Yield the architectures that differ in one active gene."""

@@ -14,8 +14,9 @@ def sandwich(space: SearchSpace, step: int, seed: int, num_random: int = 2) -> l
     """Give the subnets of a step: a largest one first (the teacher), random ones, the smallest last.
 
     Sandwich rule (Yu & Huang 2019, arXiv 1903.05134). The kinds of the largest and of each random subnet come from a
-    fair rotation, so that after any full cycle every slot has trained each of its kinds equally often: with one fixed
-    largest subnet, its kinds are trained four times as often as the others and the ranking is biased towards them.
+    fair rotation: after any full cycle the largest has trained every kind in every slot equally often (a random one,
+    whose depth is drawn too, in expectation). With one fixed largest subnet, its kinds are trained four times as often
+    as the others and the ranking is biased towards them.
     A pure function of (seed, step): a resumed training draws the same subnets.
     """
     rng = np.random.default_rng([seed, step, 1])
@@ -43,25 +44,28 @@ def rotation(space: SearchSpace, step: int, seed: int, member: int) -> list[list
 
 def with_kinds(space: SearchSpace, kinds: list[list[str]], rng: np.random.Generator, largest: bool) -> Architecture:
     """Give an architecture whose blocks have the given kinds: the largest of them, or one drawn at random."""
+    resolution = max(space.resolutions) if largest else int(rng.choice(space.resolutions))
     stages = []
-    for stage, row in zip(space.stages, kinds, strict=True):
+    for stage, row, grid in zip(space.stages, kinds, space.grids(resolution), strict=True):
         width = max(stage.widths) if largest else int(rng.choice(stage.widths))
         depth = max(stage.depths) if largest else int(rng.choice(stage.depths))
-        pick = largest_block if largest else random_block
-        stages.append(Stage(width, tuple(pick(stage, kind, width, rng) for kind in row[:depth])))
-    resolution = max(space.resolutions) if largest else int(rng.choice(space.resolutions))
+        if largest:
+            blocks = [largest_block(stage, kind, width, grid, rng) for kind in row[:depth]]
+        else:
+            blocks = [random_block(stage, kind, rng) for kind in row[:depth]]
+        stages.append(Stage(width, tuple(blocks)))
     return Architecture(resolution, tuple(stages))
 
 
-def random_block(stage: StageSpace, kind: str, width: int, rng: np.random.Generator) -> Block:
+def random_block(stage: StageSpace, kind: str, rng: np.random.Generator) -> Block:
     """Draw one of the stage's blocks of this kind."""
     blocks = [block for block in stage.blocks if block.kind == kind]
     return blocks[int(rng.integers(len(blocks)))]
 
 
-def largest_block(stage: StageSpace, kind: str, width: int, rng: np.random.Generator) -> Block:
+def largest_block(stage: StageSpace, kind: str, width: int, grid: int, rng: np.random.Generator) -> Block:
     """Give the stage's block of this kind with most MACs; drawn among those that tie, such as sets of directions."""
     blocks = [block for block in stage.blocks if block.kind == kind]
-    macs = [operator_cost(place(block, width, 8)).macs for block in blocks]
+    macs = [operator_cost(place(block, width, grid)).macs for block in blocks]
     ties = [block for block, cost in zip(blocks, macs, strict=True) if cost == max(macs)]
     return ties[int(rng.integers(len(ties)))]

@@ -62,13 +62,20 @@ def ssd(
 
 
 @lru_cache(maxsize=256)
-def order_tensors(pattern: str, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Give a pattern's order [L], rank [L] and causal bias [L, L]: 0 where j is visited by i's turn, else -inf."""
+def order_tensors(pattern: str, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Give a pattern's order [L] and rank [L], as in nas.space.scan."""
     with torch.inference_mode(False):  # the cache outlives the caller's mode: training may use it next
         order = torch.from_numpy(scan_order(pattern, *grid).copy()).to(device)
         rank = torch.from_numpy(scan_rank(pattern, *grid).copy()).to(device)
-        bias = torch.zeros(len(rank), len(rank), device=device).masked_fill(rank[:, None] < rank[None, :], -math.inf)
-    return order, rank, bias
+    return order, rank
+
+
+@lru_cache(maxsize=256)
+def causal_bias(pattern: str, grid: tuple[int, int], device: torch.device) -> Tensor:
+    """Give [L, L]: 0 where token j has been visited by i's turn, else -inf."""
+    _, rank = order_tensors(pattern, grid, device)
+    with torch.inference_mode(False):
+        return torch.zeros(len(rank), len(rank), device=device).masked_fill(rank[:, None] < rank[None, :], -math.inf)
 
 
 def mix_quadratic(
@@ -89,10 +96,10 @@ def mix_quadratic(
     heads, count = scaled.shape[2], len(patterns)
     masks = []
     for k, pattern in enumerate(patterns):
-        order, rank, bias = order_tensors(pattern, grid, scaled.device)
+        order, rank = order_tensors(pattern, grid, scaled.device)
         decay = decays[k][..., k::count] if mode == "group" else decays[k]
         total = decay[:, order].cumsum(1)[:, rank].transpose(1, 2)
-        mask = torch.exp(total[..., :, None] - total[..., None, :] + bias)
+        mask = torch.exp(total[..., :, None] - total[..., None, :] + causal_bias(pattern, grid, scaled.device))
         masks.append(mask if mode == "group" else mask * weights[k][:, None, None])
     if mode == "group":  # head h of the result is head h // K of direction h % K
         mask = torch.stack(masks, 2).flatten(1, 2) if count > 1 else masks[0]
@@ -120,7 +127,7 @@ def along_each_direction(scan: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor
         count = len(patterns)
         parts = []
         for k, pattern in enumerate(patterns):
-            order, rank, _ = order_tensors(pattern, grid, scaled.device)
+            order, rank = order_tensors(pattern, grid, scaled.device)
             heads = slice(k, None, count) if mode == "group" else slice(None)
             part = scan(scaled[:, order][:, :, heads], decays[k][:, order][..., heads], B[:, order], C[:, order])
             parts.append(part[:, rank] if mode == "group" else part[:, rank] * weights[k][:, None].to(part.dtype))

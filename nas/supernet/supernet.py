@@ -36,13 +36,13 @@ class Supernet(nn.Module):
     def forward(self, images: Tensor, architecture: Architecture, stats: NormStatistics | None = None) -> Tensor:
         """Map images [b, 3, h, w] to logits [b, classes] by the subnet of `architecture`.
 
-        In training mode BatchNorm normalises by the batch; in eval mode by `stats` (of `calibrate`), or by the running
-        statistics that all subnets share, which are right for none of them.
+        BatchNorm normalises by `stats` (of `calibrate`) where they are given. Else, in training mode, by the batch; in
+        eval mode by the running statistics that all subnets share, which are right for none of them.
         """
         x = resize(images, architecture.resolution)
         for index, (name, op) in enumerate(placed_operators(architecture, self.space.num_classes)):
             override = stats[index] if stats is not None else {}
-            x = run_sliced(self.shared[name], self.skeleton(op, self.training), x, override)
+            x = run_sliced(self.shared[name], self.skeleton(op, self.training and stats is None), x, override)
         return x
 
     def skeleton(self, op: Operator, training: bool) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,9 +13,13 @@ AT_ONCE = 2  # networks trained side by side, each by a thread of its own
 
 @contextmanager
 def divided_cores() -> Iterator[None]:
-    """Let every operation use 1 / AT_ONCE of the cores, so that as many threads can compute; restore it afterwards."""
+    """Let every operation use 1 / AT_ONCE of the cores, so that as many threads can compute; restore it afterwards.
+
+    Within itself it changes nothing, and it never uses more threads than were allowed before (OMP_NUM_THREADS).
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, before // AT_ONCE))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(min(before, max(1, cores // AT_ONCE)))
     try:
         yield
     finally:

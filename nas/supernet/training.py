@@ -18,8 +18,6 @@ from nas.supernet.losses import child_loss
 from nas.supernet.sampling import sandwich
 from nas.supernet.supernet import Supernet
 
-NO_DECAY = ("a_log", "dt_bias", "skip", "log_scale", "norm", "bias")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupernetRecipe:
@@ -89,11 +87,9 @@ class SupernetTraining:
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split parameters: no decay on norms, biases and the state-space parameters."""
-    decayed: list[Tensor] = []
-    free: list[Tensor] = []
-    for name, parameter in module.named_parameters():
-        (free if any(word in name for word in NO_DECAY) else decayed).append(parameter)
+    """Split parameters: vectors do not decay, in whatever network - norms, biases, the state-space parameters."""
+    decayed = [parameter for parameter in module.parameters() if parameter.dim() > 1]
+    free = [parameter for parameter in module.parameters() if parameter.dim() <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 

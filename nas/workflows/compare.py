@@ -26,6 +26,7 @@ from nas.supernet.subnet import build_subnet, fold_norms
 from nas.workflows.finetune import described_training, load_model, train_models
 from nas.workflows.picks import read_front
 from nas.workflows.profile import check_is_here
+from nas.workflows.provenance import check_table
 
 COLUMNS = (
     *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
@@ -34,9 +35,7 @@ COLUMNS = (
 SCRATCH = "-scratch"  # ends the id of the control, an architecture trained without its supernet
 
 
-def compare(
-    *, run: Path | None, device: str, models: Sequence[str], seed: int, overrides: Sequence[str], talk: Talk
-) -> dict[str, Any]:
+def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, talk: Talk) -> dict[str, Any]:
     """Train hand-designed `models` as the run's fine-tuned subnets were, and measure all of them together.
 
     The most accurate subnet is also trained from scratch by the same recipe: what the supernet's weights add, and what
@@ -49,11 +48,12 @@ def compare(
         raise NasError(f"{run} has no fine-tuned subnet to compare with", "Run: nas finetune --pick best")
     searched = [load_model(folder) for folder in folders]
     best = max((described for _, described in searched), key=lambda described: described["validation_accuracy"])
-    recipe = make_settings(Recipe, best["settings"], overrides)
+    recipe = common_recipe([described for _, described in searched])
     manifest = read_json(run / "run.json")
     table = LatencyTable.load(device, space=manifest["space"])
+    check_table(table, latest_search(run))
     dataset = load_dataset(manifest["data"], manifest["seed"])
-    references = [parse_reference(name, dataset.resolution) for name in models]
+    references = list(dict.fromkeys(parse_reference(name, dataset.resolution) for name in models))
     built = {str(reference): seeded(reference, dataset, seed) for reference in references}
     with locked(run):
         control = f"subnet {best['id']} from scratch"
@@ -70,6 +70,18 @@ def compare(
         write_rows(run / "compare.csv", rows, COLUMNS)
         write_measured(run, measured)
     return {"run": str(run), "models": rows}
+
+
+def common_recipe(described: Sequence[Mapping[str, Any]]) -> Recipe:
+    """Give the recipe of all fine-tuned subnets; `NasError` where they differ, as one comparison has one recipe."""
+    settings = described[0]["settings"]
+    other = [each["id"] for each in described if each["settings"] != settings]
+    if other:
+        raise NasError(
+            f"the fine-tuned subnets {described[0]['id']} and {other[0]} were trained by different recipes",
+            f"Fine-tune both alike: nas finetune --pick {described[0]['id']} --pick {other[0]}",
+        )
+    return make_settings(Recipe, settings)
 
 
 def check_device(run: Path, device: str) -> None:

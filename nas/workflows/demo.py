@@ -73,7 +73,7 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
     talk.say(f"4/6 fine-tune {', '.join(PICKS)} for {each} epochs")
     finetune(run=run, picks=PICKS, seed=seed, settings={"epochs": each}, overrides=[], talk=talk)
     talk.say(f"5/6 train hand-designed models for {each} epochs by the same recipe")
-    compared = compare(run=run, device=DEVICE, models=DEFAULT_MODELS, seed=seed, overrides=[], talk=talk)
+    compared = compare(run=run, device=DEVICE, models=DEFAULT_MODELS, seed=seed, talk=talk)
     talk.say("6/6 write the report")
     written = report(run=run, output=None)
     return {

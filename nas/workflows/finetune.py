@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from torch import nn
@@ -17,13 +18,14 @@ from nas.evaluation.data import Dataset, load_dataset
 from nas.evaluation.finetune import Recipe, count_steps, train_model
 from nas.hardware.backends import export_onnx
 from nas.progress import Talk
-from nas.run_dir import find_run, locked, read_json, write_bytes, write_json
+from nas.run_dir import find_run, latest_search, locked, read_json, write_bytes, write_json
 from nas.space.architecture import Architecture
 from nas.supernet.calibration import calibrate
 from nas.supernet.subnet import Subnet, build_subnet, fold_norms
 from nas.supernet.supernet import Supernet, inherit
 from nas.supernet.threads import AT_ONCE, divided_cores
 from nas.workflows.picks import pick_rows, read_front
+from nas.workflows.provenance import check_weights
 from nas.workflows.weights import load_supernet, save_tensors
 
 
@@ -33,6 +35,7 @@ def finetune(
     """Fine-tune the picked members of the newest front; give one row per model."""
     run = find_run(run)
     recipe = make_settings(Recipe, settings, overrides)
+    check_weights(run, latest_search(run))
     rows = pick_rows(read_front(run), picks)
     with locked(run):
         manifest = read_json(run / "run.json")
@@ -77,16 +80,24 @@ def train_models(
     """Train models by one recipe, two at a time; give them trained, by name. Each sees the same batches."""
     steps = count_steps(dataset, recipe)
     done = dict.fromkeys(models, 0)
+    stopped = Event()
 
     def train(key: str) -> nn.Module:
         def on_step(step: int, total: int) -> None:
+            if stopped.is_set():
+                raise CancelledError
             done[key] = step
             advance(sum(done.values()), "")
 
         return train_model(models[key], dataset, recipe, seed, on_step)
 
     with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool, talk.task(name, steps * len(models)) as advance:
-        return dict(zip(models, pool.map(train, models), strict=True))
+        try:
+            return dict(zip(models, pool.map(train, models), strict=True))
+        except BaseException:  # Ctrl-C, or one training failed: the other ends at its next step, none begins
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def described_training(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from nas.errors import NasError
 from nas.hardware.latency_table import LatencyTable
 from nas.report import ReportData, render
 from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
+from nas.workflows.provenance import check_table
 
 NUMBERS = (
     *("accuracy", "accuracy_std", "validation_accuracy", "inherited_accuracy", "latency_ms"),
@@ -38,6 +39,7 @@ def gather(run: Path) -> ReportData:
     settings = read_json(folder / "search.json")
     device = settings["device"]
     table = LatencyTable.load(device, space=manifest["space"])
+    check_table(table, folder)
     measured = read_json(folder / "measured.json") if (folder / "measured.json").exists() else {}
     limit = settings["limits"]["max_latency_ms"]
     command = f"nas search --device {device}" + (f" --max-latency {limit:g}ms" if limit else "")

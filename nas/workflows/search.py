@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
+from nas.workflows.provenance import digest
 from nas.workflows.run_space import run_space
 
 COLUMNS = (
@@ -145,7 +145,7 @@ def search_device(
 ) -> SearchResult:
     """Search for one device, recording every evaluation; those recorded in `folder` are replayed, not repeated."""
     recorded = {}
-    for row in read_rows(folder / "evaluations.jsonl"):
+    for row in read_rows(folder / "evaluations.jsonl", repair=True):
         genome = tuple(space.encode(Architecture.from_json(row["architecture"])).tolist())
         recorded[genome] = {"accuracy": row["accuracy"]}
 
@@ -239,13 +239,6 @@ def refuse_interrupted(folder: Path) -> None:
 def without_min_accuracy(asked: dict[str, Any]) -> dict[str, Any]:
     """Leave out what only picks from the result, so that a resumed search may ask for another."""
     return {**asked, "limits": {name: value for name, value in asked["limits"].items() if name != "min_accuracy"}}
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal; `NasError` where it is missing."""
-    if not path.is_file():
-        raise NasError(f"{path} is missing: the run has no trained supernet", "Train it: nas train-supernet --resume")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def row_of(evaluation: Evaluation, table: LatencyTable, space: SearchSpace) -> dict[str, Any]:

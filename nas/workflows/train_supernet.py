@@ -56,6 +56,8 @@ def train_supernet(
     recipe = make_settings(SupernetRecipe, settings, overrides)
     dataset = load_dataset(data, seed)
     search_space = SearchSpace.load(space).with_classes(dataset.num_classes)
+    if dataset.num_train < recipe.batch_size:
+        raise NasError(f"'{dataset.name}' has fewer images than a batch of {recipe.batch_size}", "--set batch_size=8")
     asked = {"space": search_space.name, "data": data, "recipe": dataclasses.asdict(recipe)}
     if resume:
         run = find_run(run)
@@ -98,8 +100,6 @@ def train_in(
         torch.manual_seed(seed)
         supernet = Supernet(space)
     steps = dataset.num_train // recipe.batch_size
-    if steps == 0:
-        raise NasError(f"'{dataset.name}' has fewer images than a batch of {recipe.batch_size}", "--set batch_size=8")
     training = SupernetTraining(supernet, recipe, seed, steps)
     state_file = run / "training_state.safetensors"
     if state_file.exists():
@@ -156,7 +156,7 @@ def keep_rows(run: Path, epochs: int) -> None:
     """Drop log lines of epochs that the checkpoint does not hold: a kill may fall between the two writes."""
     import json
 
-    rows = read_rows(run / "training.jsonl")
+    rows = read_rows(run / "training.jsonl", repair=True)
     kept = [row for row in rows if row["epoch"] <= epochs]
     if len(kept) < len(rows):
         write_text(run / "training.jsonl", "".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))

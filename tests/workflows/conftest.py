@@ -55,7 +55,7 @@ def compared(finetuned: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.Te
     folder = shutil.copytree(finetuned[0], tmp_path_factory.mktemp("compared") / "folder")
     with contextlib.chdir(folder):
         models = ["resnet10t@32"]
-        return folder, compare(run=RUN, device="cpu", models=models, seed=0, overrides=[], talk=Talk(quiet=True))
+        return folder, compare(run=RUN, device="cpu", models=models, seed=0, talk=Talk(quiet=True))
 
 
 @pytest.fixture

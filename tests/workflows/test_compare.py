@@ -16,8 +16,8 @@ from nas.workflows.compare import COLUMNS, SCRATCH, compare, count_macs, referen
 RUN = Path("runs/tiny")
 
 
-def run_compare(*models, device="cpu", overrides=()):
-    return compare(run=RUN, device=device, models=models, seed=0, overrides=overrides, talk=Talk(quiet=True))
+def run_compare(*models, device="cpu"):
+    return compare(run=RUN, device=device, models=models, seed=0, talk=Talk(quiet=True))
 
 
 def rows_of(path=RUN / "compare.csv"):

@@ -1,0 +1,31 @@
+from types import SimpleNamespace
+
+import pytest
+
+from nas.errors import NasError
+from nas.run_dir import write_json
+from nas.workflows.compare import common_recipe
+from nas.workflows.provenance import check_table, check_weights, digest
+
+
+def test_a_search_of_other_weights_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "supernet.safetensors").write_bytes(b"first")
+    write_json(tmp_path / "search.json", {"weights_sha256": digest(tmp_path / "supernet.safetensors")})
+    check_weights(tmp_path, tmp_path)
+    (tmp_path / "supernet.safetensors").write_bytes(b"trained further")
+    with pytest.raises(NasError, match=r"changed since the search.*Search again"):
+        check_weights(tmp_path, tmp_path)
+
+
+def test_a_search_by_another_table_is_refused_with_the_remedy(tmp_path):
+    write_json(tmp_path / "search.json", {"table_sha256": "a"})
+    check_table(SimpleNamespace(header={"csv_sha256": "a", "device": "cpu"}), tmp_path)
+    with pytest.raises(NasError, match=r"table of 'cpu' has changed.*Search again"):
+        check_table(SimpleNamespace(header={"csv_sha256": "b", "device": "cpu"}), tmp_path)
+
+
+def test_one_comparison_has_one_recipe():
+    alike = [{"id": "a", "settings": {"epochs": 3}}, {"id": "b", "settings": {"epochs": 3}}]
+    assert common_recipe(alike).epochs == 3
+    with pytest.raises(NasError, match=r"a and c were trained by different recipes.*--pick a --pick c"):
+        common_recipe([*alike, {"id": "c", "settings": {"epochs": 4}}])

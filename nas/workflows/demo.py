@@ -40,6 +40,7 @@ SPACE, DATA, DEVICE = "scan-mix-tiny", "cluttered-digits", "cpu"
 PICKS = ("best", "knee", "smallest")
 TRAIN_SHARE, SEARCH_SHARE = 0.30, 0.12  # of the time; the table takes what it takes, training the picks gets the rest
 RESERVE_SECONDS = 25.0  # for measuring the networks and writing the report
+WARMUP_STEPS, TIMED_SUPERNET_STEPS = 15, 30  # a cycle of the kinds builds every operator once; two cycles
 TIMED_SUBNETS = 6
 TIMED_STEPS = 8  # of which the first two warm up
 LIMIT_SHARE = 0.7  # the latency limit, as a share of the largest subnet's latency
@@ -97,11 +98,12 @@ def supernet_step_seconds(space: SearchSpace) -> float:
     training = SupernetTraining(Supernet(space), SupernetRecipe(), seed=0, steps_per_epoch=100)
     images, labels = example_batch(SupernetRecipe().batch_size)
     with divided_cores():
-        train_step(training, images, labels)
-        start, count = time.monotonic(), 20
-        for _ in range(count):
+        for _ in range(WARMUP_STEPS):
             train_step(training, images, labels)
-    return (time.monotonic() - start) / count
+        start = time.monotonic()
+        for _ in range(TIMED_SUPERNET_STEPS):
+            train_step(training, images, labels)
+    return (time.monotonic() - start) / TIMED_SUPERNET_STEPS
 
 
 def evaluation_seconds(run: Path) -> float:

@@ -42,6 +42,7 @@ TRAIN_SHARE, SEARCH_SHARE = 0.30, 0.12  # of the time; the table takes what it t
 RESERVE_SECONDS = 25.0  # for measuring the networks and writing the report
 WARMUP_STEPS, TIMED_SUPERNET_STEPS = 15, 30  # a cycle of the kinds builds every operator once; two cycles
 TIMED_SUBNETS = 6
+LEAST_BUDGET = 160  # fewer evaluations leave a front of seven or so, these fourteen (measured)
 TIMED_STEPS = 8  # of which the first two warm up
 LIMIT_SHARE = 0.7  # the latency limit, as a share of the largest subnet's latency
 
@@ -63,7 +64,7 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
     profiled = profile_device(device=DEVICE, space=space, plan=Plan(seed=seed), resume=False, talk=talk)
     table = LatencyTable.load(DEVICE, space=SPACE)
     limit_ms = float(f"{LIMIT_SHARE * table.predict(space.largest()).ms:.2g}")
-    budget = fit_count(SEARCH_SHARE * seconds, evaluation_seconds(run), least=40, most=400)
+    budget = fit_count(SEARCH_SHARE * seconds, evaluation_seconds(run), least=LEAST_BUDGET, most=400)
     talk.say(f"3/6 search: {budget} subnets under {format_milliseconds(limit_ms)}")
     settings = SearchSettings(limits=Limits(max_latency_ms=limit_ms), budget=budget, seed=seed)
     found = search(

@@ -42,7 +42,7 @@ TRAIN_SHARE, SEARCH_SHARE = 0.30, 0.12  # of the time; the table takes what it t
 RESERVE_SECONDS = 25.0  # for measuring the networks and writing the report
 WARMUP_STEPS, TIMED_SUPERNET_STEPS = 15, 30  # a cycle of the kinds builds every operator once; two cycles
 TIMED_SUBNETS = 6
-LEAST_BUDGET = 160  # fewer evaluations leave a front of seven or so, these fourteen (measured)
+LEAST_BUDGET = 160  # fewer leave seven subnets or so on the front; these nine and fourteen (measured, two supernets)
 TIMED_STEPS = 8  # of which the first two warm up
 LIMIT_SHARE = 0.7  # the latency limit, as a share of the largest subnet's latency
 

@@ -16,7 +16,7 @@ from nas.supernet.supernet import NormStatistics, Supernet, placed_operators
 
 
 @torch.no_grad()
-def calibrate(supernet: Supernet, architecture: Architecture, images: Tensor, batch_size: int = 512) -> NormStatistics:
+def calibrate(supernet: Supernet, architecture: Architecture, images: Tensor, batch_size: int = 128) -> NormStatistics:
     """Measure a subnet's BatchNorm statistics on `images` [n, 3, h, w].
 
     Each batch runs normalised by its own statistics, as in training; they are pooled as `mean = sum n m / sum n` and

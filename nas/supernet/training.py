@@ -80,10 +80,15 @@ class SupernetTraining:
         for key, value in tensors.items():
             if key.startswith("optimizer/"):
                 _, field, name = key.split("/", 2)
-                self.optimizer.state[parameters[name]][field] = value.clone()
+                self.optimizer.state[parameters[name]][field] = laid_out_as(parameters[name], value)
         self.step = int(tensors["step"])
         averages = {name: tensors[f"average/{name}"] for name in self.average.tensors}
         self.average.restore(averages, updates=self.step)
+
+
+def laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """Copy a value into the memory format of its parameter, which the fused optimiser takes for granted."""
+    return value.clone() if value.shape != parameter.shape else torch.empty_like(parameter).copy_(value).detach()
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:

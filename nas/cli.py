@@ -220,6 +220,7 @@ def search_command(
       nas search --device cpu --max-latency 1ms
       nas search --device cpu --max-latency 800us --max-params 300k --budget 400
     """
+    from nas.report.presets import presets_sentence
     from nas.workflows.search import Limits, SearchSettings, search
 
     limits = Limits(
@@ -245,6 +246,8 @@ def search_command(
             f"{name}: {len(front)} subnets on the front, {front[0]['latency_ms']:.3g} to {front[-1]['latency_ms']:.3g} "
             f"ms ({best['provenance']} blocks); best {best['id']}: {best['accuracy']:.1%} inherited (validation)"
         )
+        presets = result["presets"][name]
+        lines += [f"{name}: {presets_sentence(front, presets)}"] if presets else []
     give(result, as_json, [*lines, "next: nas finetune --pick best"])
 
 

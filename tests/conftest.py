@@ -190,3 +190,21 @@ def one_json() -> Callable[[str], dict[str, Any]]:
         return found
 
     return read
+
+
+@pytest.fixture
+def operator_of() -> Callable[..., Any]:
+    """Make an operator of any kind of block, small or large in every setting, with some settings given."""
+    from nas.space.kinds import KINDS
+    from nas.space.operator import Operator
+
+    small = {"kernel": 3, "band": 5, "expansion": 1, "heads": 2, "state": 4, "mode": "group", "scope": "window-3"}
+    large = {"kernel": 5, "band": 9, "expansion": 2.5, "heads": 4, "state": 8, "mode": "sum", "scope": "global"}
+
+    def make(kind: str, width: int, grid: int, size: str = "small", **given: Any) -> Operator:
+        one = kind == "state-fusion"  # it has one direction
+        directions = {"small": ("v",) if one else ("h", "v_flip"), "large": ("v",) if one else ("h", "w2", "v_flip")}
+        settings = {"directions": directions[size], **{"small": small, "large": large}[size], **given}
+        return Operator(kind, width, width, grid, tuple((name, settings[name]) for name in sorted(KINDS[kind])))
+
+    return make

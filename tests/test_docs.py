@@ -17,7 +17,8 @@ from nas.space.search_space import SearchSpace
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "docs" / "ARCHITECTURE.md", *DECISIONS]
+MIXERS = ROOT / "docs" / "mixers.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "docs" / "ARCHITECTURE.md", MIXERS, *DECISIONS]
 
 
 def fenced(page: Path, language: str) -> list[str]:
@@ -151,7 +152,7 @@ def described_packages() -> dict[str, set[str]]:
     """Give, for every package in the tree of docs/ARCHITECTURE.md, the words that describe it; `nas` is the start."""
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     (tree,) = re.findall(r"^```\n(nas/\n.*?)\n\nsearch_spaces/", text, re.DOTALL | re.MULTILINE)
-    top, *rest = re.split(r"^  (\w+)/", tree, flags=re.MULTILINE)
+    top, *rest = re.split(r"^  (?:\w+/)?(\w+)/", tree, flags=re.MULTILINE)
     parts = {"nas": top, **dict(zip(rest[::2], rest[1::2], strict=True))}
     return {name: set(re.findall(r"\w+", part)) for name, part in parts.items()}
 

@@ -266,7 +266,7 @@ def settings(space: SearchSpace, device: Device, plan: Plan) -> dict[str, Any]:
         },
         "space": space.name,
         "space_hash": space.hash,
-        "space_definition": space.to_dict(),
+        "space_definition": space.definition(),
         "num_classes": space.num_classes,
-        "resolutions": sorted({operator.grid for operator in space.operators() if operator.kind == "stem"}),
+        "resolutions": sorted(space.resolutions),
     }

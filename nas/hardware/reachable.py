@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nas.hardware.latency_table import LatencyTable
 from nas.space.architecture import Architecture, Stage
-from nas.space.operator import Operator, halve, place
+from nas.space.operator import Operator, place, place_stem, place_step
 from nas.space.search_space import SearchSpace
 
 
@@ -24,29 +24,28 @@ def fastest_at(table: LatencyTable, space: SearchSpace, resolution: int) -> Arch
     def cost(op: Operator) -> float:
         return table.correction.b * table.row(op).ms + table.correction.c
 
-    grid = halve(resolution)
+    grids = space.grids(resolution)
     paths: dict[int, tuple[float, tuple[Stage, ...]]] = {}  # width of the last stage -> (cost, stages so far)
-    for index, stage in enumerate(space.stages):
+    for index, (stage, grid) in enumerate(zip(space.stages, grids, strict=True)):
         reached: dict[int, tuple[float, tuple[Stage, ...]]] = {}
-        stage_grid = halve(grid) if index > 0 else grid
         for width in stage.widths:
             block_cost, block = min(
-                ((cost(place(block, width, stage_grid)), block) for block in stage.blocks), key=lambda pair: pair[0]
+                ((cost(place(block, width, grid)), block) for block in stage.blocks), key=lambda pair: pair[0]
             )
             depth = min(stage.depths, key=lambda depth: depth * block_cost)
             entry: list[tuple[float, tuple[Stage, ...]]]
             if index == 0:
-                entry = [(cost(Operator("stem", 3, width, resolution)), ())]
+                entry = [(cost(place_stem(space.stem, width, resolution)), ())]
             else:
                 entry = [
-                    (before_cost + cost(Operator("downsample", before, width, grid)), stages)
+                    (before_cost + cost(place_step(stage.stride, before, width, grids[index - 1])), stages)
                     for before, (before_cost, stages) in paths.items()
                 ]
             least, stages = min(entry, key=lambda pair: pair[0])
-            reached[width] = (least + depth * block_cost, (*stages, Stage(width, (block,) * depth)))
-        paths, grid = reached, stage_grid
+            reached[width] = (least + depth * block_cost, (*stages, Stage(width, (block,) * depth, stage.stride)))
+        paths = reached
     ends = [
-        (total + cost(Operator("head", width, space.num_classes, grid)), stages)
+        (total + cost(Operator("head", width, space.num_classes, grids[-1])), stages)
         for width, (total, stages) in paths.items()
     ]
-    return Architecture(resolution, min(ends, key=lambda pair: pair[0])[1])
+    return Architecture(resolution, min(ends, key=lambda pair: pair[0])[1], space.stem)

@@ -28,10 +28,12 @@ SHAPE_COLUMNS: tuple[str, ...] = (
     "state",
     "directions",
     "mode",
+    "band",
+    "scope",
     "bits",
     "batch",
 )
-HALVING_KINDS = ("stem", "downsample")
+STRIDES = {"stem": "2", "double-stem": "4", "downsample": "2"}
 NAMES_IN_KEY = {"in_c": "in", "out_c": "out"}
 MEASURED_COLUMNS = ("ms", "ms_p50", "ms_p95", "n_samples", "n_rounds", "rel_noise", "macs", "provenance", "sigma_rel")
 COLUMNS = ("key", *SHAPE_COLUMNS, *MEASURED_COLUMNS)
@@ -82,7 +84,8 @@ def shape_columns(key: str) -> dict[str, str]:
     """Spell an operator's key out as columns; what an operator does not have stays empty."""
     kind, *parts = key.split("|")
     settings = dict(part.split("=", 1) for part in parts)
-    settings |= {"stride": "2"} if kind in HALVING_KINDS else {}
+    stride = settings.get("patch") or STRIDES.get(kind)
+    settings |= {"stride": stride} if stride else {}
     return {"kind": kind} | {name: settings.get(NAMES_IN_KEY.get(name, name), "") for name in SHAPE_COLUMNS[1:]}
 
 

@@ -16,6 +16,7 @@ class ReportData:
 
     Accuracies lie in [0, 1]. There are two kinds, never mixed: `evaluations` and `front` hold the accuracy of
     *inherited* weights on the *validation* split; `compare` holds that of *trained* networks on the *test* split.
+    `presets` are architectures that the space names, judged as the front is: same weights, same split, same table.
     In the same way `latency_ms` is the latency table's prediction in `evaluations` and `front`, and a whole network's
     measurement in `compare` (unless the row carries another `provenance`). Errors in `table` are fractions.
     """
@@ -28,6 +29,7 @@ class ReportData:
     max_latency_ms: float | None
     evaluations: tuple[Row, ...] = ()  # rows of evaluations.jsonl
     front: tuple[Row, ...] = ()  # the non-dominated feasible ones, by rising latency
+    presets: tuple[Row, ...] = ()  # rows of presets.csv: those of evaluations with `name` and `source`
     hypervolume: tuple[tuple[int, float], ...] = ()  # (number of evaluations, hypervolume)
     compare: tuple[Row, ...] = ()  # rows of compare.csv
     table: Row = field(default_factory=dict)  # header of the latency table, `validation` included
@@ -45,8 +47,13 @@ def hand_designed(data: ReportData) -> list[Row]:
 
 
 def evaluated(data: ReportData) -> list[Row]:
-    """The evaluations that have an accuracy; one that failed has None or NaN."""
-    return [row for row in data.evaluations if row["accuracy"] is not None and math.isfinite(row["accuracy"])]
+    """The evaluations that have an accuracy."""
+    return judged(data.evaluations)
+
+
+def judged(rows: Iterable[Row]) -> list[Row]:
+    """Those of the rows that have an accuracy; one that failed has None or NaN."""
+    return [row for row in rows if row["accuracy"] is not None and math.isfinite(row["accuracy"])]
 
 
 def timed(data: ReportData, rows: Iterable[Row]) -> list[Row]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8A8F98"
+BROWN, OLIVE, NAVY = "#8C510A", "#6B7A1E", "#1F3A5F"  # beyond Okabe & Ito's eight; told apart by pattern as well
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, GREY)
 CLEAR, GRID, EDGE = "rgba(0,0,0,0)", "rgba(128,128,128,0.22)", "rgba(128,128,128,0.6)"
 PATTERNS = ("", "/", ".", "x", "\\", "-", "+", "|")
@@ -28,6 +29,11 @@ KIND_COLOURS = {
     "ssd": ORANGE,
     "attention": PURPLE,
     "nc-ssd": VERMILLION,
+    "large-kernel": YELLOW,
+    "pool": GREY,
+    "hsm": BROWN,
+    "multiscale": OLIVE,
+    "state-fusion": NAVY,
 }
 WIDE_RANGE = 6.0  # largest / smallest latency from which an axis is logarithmic
 

@@ -13,12 +13,13 @@ from nas.report.content import (
     evaluated,
     evaluation_of,
     hand_designed,
+    judged,
     known_ms,
     measured_ms,
     searched,
     timed,
 )
-from nas.report.figures import BLUE, GREEN, GREY, PURPLE, VERMILLION, figure, latency_axis
+from nas.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, figure, latency_axis
 from nas.report.wording import percent
 
 if TYPE_CHECKING:
@@ -31,21 +32,23 @@ MAX_CLOUD = 2000  # dominated points drawn; more only make the page heavy
 def pareto_front(data: ReportData) -> go.Figure:
     """Latency against accuracy: everything evaluated, the front, trained networks, the limit.
 
-    Traces appear only where they have points, in the order: evaluated, infeasible, links, front, fine-tuned,
+    Traces appear only where they have points, in the order: evaluated, infeasible, links, front, presets, fine-tuned,
     hand-designed, limit. A link joins a fine-tuned network to its own evaluation.
     """
     models, networks = timed(data, hand_designed(data)), timed(data, searched(data))
-    main = [row["accuracy"] for row in (*data.front, *models, *networks)]
+    presets = judged(data.presets)
+    main = [row["accuracy"] for row in (*data.front, *presets, *models, *networks)]
     cloud = dominated(data)
     main = main or [row["accuracy"] for row in cloud]
     times = [known_ms(data, row) for row in (*models, *networks)]
-    times += [row["latency_ms"] for row in (*data.front, *cloud)]
+    times += [row["latency_ms"] for row in (*data.front, *presets, *cloud)]
     times += [] if data.max_latency_ms is None else [data.max_latency_ms]
     room = 0.08 * (max(main) - min(main)) or 0.02
     low, high = min(main) - room, max(main) + room
     traces = cloud_traces(cloud)
     traces += [link_trace(data, networks)] if networks else []
     traces += [front_trace(data.front)] if data.front else []
+    traces += [preset_trace(presets)] if presets else []
     traces += trained_traces(data, networks, models, times)
     if data.max_latency_ms is not None:
         traces.append(limit_trace(data.max_latency_ms, low, high))
@@ -55,7 +58,7 @@ def pareto_front(data: ReportData) -> go.Figure:
 
 def dominated(data: ReportData) -> list[Row]:
     """Evaluations with an accuracy that are not on the front, thinned evenly to at most MAX_CLOUD."""
-    members = {row["id"] for row in data.front}
+    members = {row["id"] for row in (*data.front, *data.presets)}
     rows = [row for row in evaluated(data) if row["id"] not in members]
     stride = math.ceil(len(rows) / MAX_CLOUD) or 1
     return rows[::stride]
@@ -98,6 +101,27 @@ def front_trace(front: Sequence[Row]) -> Any:
             f"<b>{escape(str(row['id']))}</b><br>{percent(row['accuracy'])} validation, inherited weights<br>"
             f"{row['latency_ms']:.3g} ms predicted<br>{escape(describe(row['architecture']))}"
             for row in front
+        ],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def preset_trace(presets: Sequence[Row]) -> Any:
+    """Hand-designed patterns as triangles, hollow where they exceed a limit: same axes and weights as the front."""
+    import plotly.graph_objects as go
+
+    symbols = ["triangle-up" if row["feasible"] else "triangle-up-open" for row in presets]
+    return go.Scatter(
+        x=[row["latency_ms"] for row in presets],
+        y=[row["accuracy"] for row in presets],
+        mode="markers",
+        marker={"symbol": symbols, "color": ORANGE, "size": 11, "line": {"width": 1, "color": ORANGE}},
+        name="hand-designed pattern (validation, predicted)",
+        text=[
+            f"<b>{escape(str(row['name']))}</b><br>{escape(str(row['source']))}<br>"
+            f"{percent(row['accuracy'])} validation, inherited weights<br>{row['latency_ms']:.3g} ms predicted"
+            f"{'' if row['feasible'] else ', over a limit'}<br>{escape(describe(row['architecture']))}"
+            for row in presets
         ],
         hovertemplate="%{text}<extra></extra>",
     )

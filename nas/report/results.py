@@ -20,6 +20,7 @@ from nas.report.content import (
 )
 from nas.report.findings import Headline, best_not_slower, comparison_sentence, headline, headline_sentence, speed_up
 from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plot, table
+from nas.report.presets import presets_sentence
 from nas.report.wording import ABSENT, milliseconds, percent, points, search_command
 from nas.units import format_bytes, format_count, format_milliseconds
 
@@ -30,6 +31,7 @@ def answer(data: ReportData) -> str:
     limit = "no latency limit" if data.max_latency_ms is None else f"limit {format_milliseconds(data.max_latency_ms)}"
     place = f"{data.device}, {data.backend}, {limit}, {len(data.evaluations)} architectures evaluated"
     start = f"<h1>{escape(data.title)}</h1>{paragraph(place, 'place')}{paragraph(headline_sentence(data), 'answer')}"
+    start += paragraph(presets_sentence(data.front, data.presets)) if data.presets else ""
     if found is None:
         return start + missing("The search has no result.", search_command(data))
     cards = "".join(
@@ -89,7 +91,7 @@ def front_card(data: ReportData) -> tuple[str, str, str]:
 
 def front_figure(data: ReportData) -> str:
     """The Pareto front as a figure."""
-    if not evaluated(data) and not data.front and not timed(data, data.compare):
+    if not evaluated(data) and not data.front and not data.presets and not timed(data, data.compare):
         return missing("Nothing has been evaluated.", search_command(data))
     finding = f"{len(data.front)} of {len(evaluated(data))} evaluated architectures form the front (steps)."
     hidden = len(evaluated(data)) - len(data.front) - len(pareto_figure.dominated(data))
@@ -97,9 +99,10 @@ def front_figure(data: ReportData) -> str:
     chart = pareto_figure.pareto_front(data)
     below = sum(row["accuracy"] < chart.layout.yaxis.range[0] for row in evaluated(data))
     finding += f" {below} of lower accuracy lie below the frame." if below else ""
+    finding += " Triangles are hand-designed patterns in the same weights." if data.presets else ""
     finding += (
-        " Two kinds of accuracy: dots and steps show inherited weights on the validation split at predicted latency;"
-        " stars and diamonds show trained networks on the test split"
+        " Two kinds of accuracy: dots, steps and triangles show inherited weights on the validation split at predicted"
+        " latency; stars and diamonds show trained networks on the test split"
         " at measured latency. Dotted lines join a network's two values."
         if data.compare
         else " Accuracy is that of inherited weights on the validation split; latency is predicted."

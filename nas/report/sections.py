@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from html import escape
 
-from nas.report import drawing, evidence, results
+from nas.report import drawing, evidence, presets, results
 from nas.report.content import ReportData, Row
 from nas.report.findings import portraits
 from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plain, table
@@ -38,6 +38,7 @@ def portrait_words(row: Row) -> str:
 
 DOWNLOADS = (
     ("front", "front.csv"),
+    ("presets", "presets.csv"),
     ("evaluations", "evaluations.csv"),
     ("compare", "compare.csv"),
     ("training", "training.csv"),
@@ -69,6 +70,7 @@ SECTIONS: tuple[Section, ...] = (
     ("answer", "", results.answer),
     ("front", "Accuracy against latency", results.front_figure),
     ("networks", "The front, network by network", results.front_table),
+    ("presets", "Against hand-designed patterns in the same weights", presets.against_the_front),
     ("comparison", "Against hand-designed models", results.comparison),
     ("fidelity", "Is the latency table right?", evidence.fidelity),
     ("training", "Training of the supernet", evidence.training),

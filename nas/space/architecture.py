@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.errors import NasError
 
-Setting = int | str | tuple[str, ...]
+Setting = int | float | str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,9 @@ class Block:
 
     @classmethod
     def of(cls, kind: str, bits: str | int = "fp", **settings: Setting) -> Block:
-        """Make a block from keyword settings: `Block.of("conv", kernel=3, expansion=2)`."""
-        return cls(kind, tuple(sorted(settings.items())), bits)
+        """Make a block from keyword settings: `Block.of("conv", kernel=3, expansion=2)`. 4.0 is written 4."""
+        whole = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in settings.items()}
+        return cls(kind, tuple(sorted(whole.items())), bits)
 
     def __getitem__(self, name: str) -> Any:
         return dict(self.settings)[name]
@@ -46,40 +47,67 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Blocks that share a grid and a width. The depth is the number of blocks."""
+    """Blocks that share a grid and a width. The depth is the number of blocks.
+
+    `stride` is that of the step from the stage before: 2 halves the grid, 1 only changes the width. The first stage,
+    whose grid the stem makes, keeps the default.
+    """
 
     width: int
     blocks: tuple[Block, ...]
+    stride: int = 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn into JSON types; a stride of 2 is left out."""
+        stride = {} if self.stride == 2 else {"stride": self.stride}
+        return {"width": self.width, **stride, "blocks": [block.to_dict() for block in self.blocks]}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Stage:
+        """Read what `to_dict` wrote."""
+        stride = int(data.get("stride", 2))
+        if stride not in (1, 2) or not data["blocks"]:
+            raise ValueError("a stage has at least one block and a stride of 1 or 2")
+        return cls(int(data["width"]), tuple(Block.from_dict(block) for block in data["blocks"]), stride)
+
+
+def patch_size(stem: str) -> int | None:
+    """Give the N of a stem `patch-N`, None for `conv` and `double-conv`; ValueError for what names no stem."""
+    if stem in ("conv", "double-conv"):
+        return None
+    name, _, size = stem.partition("-")
+    if name != "patch" or not (size.isascii() and size.isdecimal()) or size.startswith("0"):
+        raise ValueError(f"no stem '{stem}'")
+    return int(size)
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A network: input resolution in pixels and stages; the stem is as wide as the first stage.
+    """A network: input resolution in pixels, stages, and the stem, which is as wide as the first stage.
 
+    Stems: `conv` (3x3, stride 2), `double-conv` (two of them), `patch-N` (N x N patches with learnt positions).
     Hashable; equal values are equal networks, because a choice that has no effect cannot be written down.
     """
 
     resolution: int
     stages: tuple[Stage, ...]
+    stem: str = "conv"
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into JSON types."""
-        stages = [
-            {"width": stage.width, "blocks": [block.to_dict() for block in stage.blocks]} for stage in self.stages
-        ]
-        return {"resolution": self.resolution, "stages": stages}
+        """Turn into JSON types; the stem `conv` is left out."""
+        stem = {} if self.stem == "conv" else {"stem": self.stem}
+        return {"resolution": self.resolution, **stem, "stages": [stage.to_dict() for stage in self.stages]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Architecture:
         """Read what `to_dict` wrote; `NasError` where a part is missing or of the wrong type."""
         try:
-            stages = tuple(
-                Stage(int(stage["width"]), tuple(Block.from_dict(block) for block in stage["blocks"]))
-                for stage in data["stages"]
-            )
-            if not stages or not all(stage.blocks for stage in stages):
-                raise ValueError("a network has at least one stage, a stage at least one block")
-            return cls(int(data["resolution"]), stages)
+            stages = tuple(Stage.from_dict(stage) for stage in data["stages"])
+            if not stages or stages[0].stride != 2:
+                raise ValueError("a network has at least one stage, and the first has no stride")
+            stem = data.get("stem", "conv")
+            patch_size(stem)
+            return cls(int(data["resolution"]), stages, stem)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise NasError(
                 f"not an architecture: {error!r}", "Give the JSON that Architecture.to_json() wrote"

@@ -1,7 +1,7 @@
 """Exact parameters, multiply-accumulates (MACs), bytes and bit operations of an architecture, by formula.
 
-Counted on the network as it is deployed: norms folded into convolutions. MACs are those of convolutions and matrix
-products; element-wise work (exponentials, norms, gates) is not counted, as in every published figure.
+Counted on the network as it is deployed: with folded norms. MACs are those of convolutions and matrix products;
+element-wise work (exponentials, norms, gates, pooling) is not counted, as in every published figure.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nas.space.architecture import Architecture
+from nas.space.chunks import chunk_count, chunk_size
+from nas.space.kinds import BRANCHES, hidden_width, scope_side
 from nas.space.operator import Operator, halve, operators
-from nas.space.scan import CHUNK_TOKENS, QUADRATIC_MAX_TOKENS
+from nas.space.scan import QUADRATIC_MAX_TOKENS
 
 FLOAT_BITS = 32
 
@@ -54,6 +56,23 @@ def stem_cost(op: Operator) -> Cost:
     return conv_cost(op.in_channels, op.out_channels, 3, halve(op.grid))
 
 
+def double_stem_cost(op: Operator) -> Cost:
+    """Cost of two 3x3 stride-2 convolutions, the first half as wide."""
+    middle, grid = halve(op.out_channels), halve(op.grid)
+    return conv_cost(op.in_channels, middle, 3, grid) + conv_cost(middle, op.out_channels, 3, halve(grid))
+
+
+def patch_stem_cost(op: Operator) -> Cost:
+    """Cost of a convolution without overlap and of one position per token and channel."""
+    grid = op.grid // op["patch"]
+    return conv_cost(op.in_channels, op.out_channels, op["patch"], grid) + Cost(op.out_channels * grid * grid, 0)
+
+
+def widen_cost(op: Operator) -> Cost:
+    """Cost of a 1x1 convolution."""
+    return conv_cost(op.in_channels, op.out_channels, 1, op.grid)
+
+
 def head_cost(op: Operator) -> Cost:
     """Cost of the classifier."""
     return linear_cost(op.in_channels, op.out_channels, 1)
@@ -66,51 +85,133 @@ def basic_cost(op: Operator) -> Cost:
 
 
 def bottleneck_cost(op: Operator) -> Cost:
-    """Cost of an inverted bottleneck; a gated one has a second expansion, its gate."""
-    hidden = op.in_channels * op["expansion"]
-    expand = conv_cost(op.in_channels, hidden, 1, op.grid)
+    """Cost of an inverted bottleneck."""
+    hidden = hidden_width(op.in_channels, op["expansion"])
     depthwise = conv_cost(hidden, hidden, op["kernel"], op.grid, groups=hidden)
-    gate = expand if op.kind == "gated-conv" else Cost(0, 0)
-    return expand + gate + depthwise + conv_cost(hidden, op.out_channels, 1, op.grid)
+    return mlp_cost(op) + depthwise
 
 
-def ssd_cost(op: Operator) -> Cost:
-    """Cost of the gated state-space mixer, in the form that its number of tokens selects."""
-    width, heads, state, directions = op.in_channels, op["heads"], op["state"], op["directions"]
-    inner, tokens = width * op["expansion"], op.grid * op.grid
-    linears = [(width, inner), (width, inner), (inner, width), (width, state), (width, state), (width, heads)]
-    total = conv_cost(inner, inner, op["kernel"], op.grid, groups=inner)
-    for in_features, out_features in linears:
-        total += linear_cost(in_features, out_features, tokens, bias=False)
+def mlp_cost(op: Operator) -> Cost:
+    """Cost of two 1x1 convolutions, or Linear layers, through the hidden width."""
+    hidden, tokens = hidden_width(op.in_channels, op["expansion"]), op.grid * op.grid
+    return linear_cost(op.in_channels, hidden, tokens) + linear_cost(hidden, op.out_channels, tokens)
+
+
+def large_kernel_cost(op: Operator) -> Cost:
+    """Cost of a square, a row and a column on parts of the channels, and of the MLP."""
+    weights = op.in_channels // BRANCHES * (op["kernel"] ** 2 + 2 * op["band"])
+    return mlp_cost(op) + Cost(weights, weights * op.grid * op.grid)
+
+
+def pool_cost(op: Operator) -> Cost:
+    """Cost of a factor and a summand per channel, and of the MLP."""
+    return mlp_cost(op) + Cost(2 * op.in_channels, 0)
+
+
+def gated_cost(op: Operator) -> Cost:
+    """Cost of the frame of the gated family: all there is to a gated convolution."""
+    width, inner = op.in_channels, hidden_width(op.in_channels, op["expansion"])
+    linear = linear_cost(width, inner, op.grid * op.grid, bias=False)
+    depthwise = conv_cost(inner, inner, op["kernel"], op.grid, groups=inner)
+    return linear + linear + linear + depthwise + Cost(2 * width, 0)  # the norm
+
+
+def selection_cost(op: Operator, state: int) -> Cost:
+    """Cost of a state-space core's B, C and dt, and of the two numbers that every head has beside them."""
+    chosen = linear_cost(op.in_channels, 2 * state + op["heads"], op.grid * op.grid, bias=False)
+    return chosen + Cost(2 * op["heads"], 0)  # dt_bias and skip
+
+
+def scan_cost(op: Operator, state: int, grid: int, directions: tuple[str, ...], mode: str = "sum") -> Cost:
+    """Cost of a scan, in the form that its number of tokens selects."""
+    inner, tokens = hidden_width(op.in_channels, op["expansion"]), grid * grid
     if tokens <= QUADRATIC_MAX_TOKENS:
         scan_macs = tokens * tokens * (state + inner)
     else:
-        chunks = -(-tokens // CHUNK_TOKENS)
-        gram, rest = CHUNK_TOKENS**2 * state, CHUNK_TOKENS * inner * (CHUNK_TOKENS + 2 * state)
-        grouped = len(directions) > 1 and op["mode"] == "group"
-        scan_macs = chunks * (gram * len(directions) + rest * (1 if grouped else len(directions)))
-    vectors = 2 * width + inner + heads * (3 + len(directions))  # norms; dt_bias, a_log, skip and log_scale
-    return total + Cost(vectors, scan_macs)
+        size = chunk_size(tokens)
+        gram, rest = size**2 * state, size * inner * (size + 2 * state)
+        if mode == "group":  # folded into the batch, so all have as many chunks
+            scan_macs = chunk_count(directions, grid, grid) * (gram * len(directions) + rest)
+        else:
+            scan_macs = sum(chunk_count((name,), grid, grid) for name in directions) * (gram + rest)
+    return Cost(0, scan_macs)
+
+
+def ssd_cost(op: Operator) -> Cost:
+    """Cost of the gated state-space mixer."""
+    directions = op["directions"]
+    mode = op["mode"] if len(directions) > 1 else "sum"
+    scan = scan_cost(op, op["state"], op.grid, directions, mode) + decay_cost(op)
+    return gated_cost(op) + selection_cost(op, op["state"]) + scan
+
+
+def decay_cost(op: Operator) -> Cost:
+    """Parameters of the decay: one number per head, and one per direction and head."""
+    return Cost(op["heads"] * (1 + len(op["directions"])), 0)
+
+
+def non_causal_cost(op: Operator) -> Cost:
+    """Cost of a gated mixer through one state for all tokens."""
+    inner = hidden_width(op.in_channels, op["expansion"])
+    mixed = Cost(op["heads"], 2 * op.grid * op.grid * op["state"] * inner)  # the gain of each head
+    return gated_cost(op) + selection_cost(op, op["state"]) + mixed
+
+
+def multiscale_cost(op: Operator) -> Cost:
+    """Cost of a gated mixer that scans once at full and otherwise at half resolution."""
+    inner, half, (first, *others) = hidden_width(op.in_channels, op["expansion"]), halve(op.grid), op["directions"]
+    fine = scan_cost(op, op["state"], op.grid, (first,))
+    coarse = conv_cost(inner, inner, op["kernel"], half, groups=inner)
+    coarse += scan_cost(op, op["state"], half, tuple(others))
+    return gated_cost(op) + selection_cost(op, op["state"]) + decay_cost(op) + fine + coarse
+
+
+def state_fusion_cost(op: Operator) -> Cost:
+    """Cost of a gated mixer that scans with one state and fuses the states by three 3x3 depthwise convolutions."""
+    weights = 3 * 9 * hidden_width(op.in_channels, op["expansion"])
+    fused = Cost(weights, weights * op.grid * op.grid)
+    scan = scan_cost(op, 1, op.grid, op["directions"]) + decay_cost(op)
+    return gated_cost(op) + selection_cost(op, 1) + scan + fused
+
+
+def hidden_state_cost(op: Operator) -> Cost:
+    """Cost of a mixer whose gate and projections run on its states."""
+    width, state, tokens = op.in_channels, op["state"], op.grid * op.grid
+    inner = hidden_width(width, op["expansion"])
+    linear = linear_cost(width, inner, state, bias=False)
+    selected = linear_cost(width, 3 * state, tokens, bias=False)
+    selected += conv_cost(3 * state, 3 * state, op["kernel"], op.grid, groups=3 * state)
+    vectors = 2 * width + 1  # the norm and the skip connection
+    return selected + linear + linear + linear + Cost(vectors, 2 * tokens * state * width)
 
 
 def attention_cost(op: Operator) -> Cost:
-    """Cost of attention over all tokens and its MLP."""
-    width, tokens = op.in_channels, op.grid * op.grid
-    hidden = width * op["expansion"]
-    total = linear_cost(width, hidden, tokens) + linear_cost(hidden, width, tokens)
-    for _ in range(4):
-        total += linear_cost(width, width, tokens)
-    return total + Cost(4 * width, 2 * tokens * tokens * width)
+    """Cost of attention within its scope and of the MLP."""
+    width, side = op.in_channels, scope_side(op["scope"])
+    side = op.grid if side is None else min(side, op.grid)
+    sets = (-(-op.grid // side)) ** 2  # those at the border are filled up
+    read = linear_cost(width, width, sets * side**2)
+    out = linear_cost(width, width, op.grid * op.grid)
+    return mlp_cost(op) + read + read + read + out + Cost(4 * width, 2 * sets * side**4 * width)
 
 
 COSTS: dict[str, Callable[[Operator], Cost]] = {
     "stem": stem_cost,
+    "double-stem": double_stem_cost,
+    "patch-stem": patch_stem_cost,
     "downsample": stem_cost,
+    "widen": widen_cost,
     "head": head_cost,
     "basic": basic_cost,
     "conv": bottleneck_cost,
-    "gated-conv": bottleneck_cost,
+    "large-kernel": large_kernel_cost,
+    "pool": pool_cost,
+    "gated-conv": gated_cost,
     "ssd": ssd_cost,
+    "nc-ssd": non_causal_cost,
+    "multiscale": multiscale_cost,
+    "state-fusion": state_fusion_cost,
+    "hsm": hidden_state_cost,
     "attention": attention_cost,
 }
 

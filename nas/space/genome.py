@@ -80,7 +80,7 @@ def active_genes(layout: GenomeLayout, genomes: np.ndarray) -> np.ndarray:
     return active
 
 
-def decode_genome(layout: GenomeLayout, stages: tuple[Any, ...], genome: np.ndarray) -> Architecture:
+def decode_genome(layout: GenomeLayout, stages: tuple[Any, ...], stem: str, genome: np.ndarray) -> Architecture:
     """Build the architecture of one genome [genes]; inactive genes are not read. `NasError` where it does not fit."""
     values = np.asarray(genome)
     cardinalities = np.asarray(layout.cardinalities)
@@ -98,8 +98,8 @@ def decode_genome(layout: GenomeLayout, stages: tuple[Any, ...], genome: np.ndar
             settings = {name: chosen[f"{s}.{b}.{kind}.{name}"] for name in stage.kinds[kind]}
             settings = {name: value for name, value in settings.items() if is_active(name, settings)}
             blocks.append(Block.of(kind, chosen[f"{s}.{b}.bits"], **settings))
-        built.append(Stage(chosen[f"{s}.width"], tuple(blocks)))
-    return Architecture(chosen["resolution"], tuple(built))
+        built.append(Stage(chosen[f"{s}.width"], tuple(blocks), stage.stride))
+    return Architecture(chosen["resolution"], tuple(built), stem)
 
 
 def encode_architecture(layout: GenomeLayout, architecture: Architecture) -> np.ndarray:

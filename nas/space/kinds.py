@@ -9,6 +9,9 @@ from nas.errors import did_you_mean
 from nas.space.architecture import Setting
 from nas.space.scan import scan_names
 
+# Of every BRANCHES channels of a large-kernel block one sees a square, one a row, one a column; the rest pass through.
+BRANCHES = 8
+
 
 def odd(value: Any) -> str | None:
     """Accept an odd positive integer."""
@@ -20,6 +23,12 @@ def positive(value: Any) -> str | None:
     """Accept a positive integer."""
     good = isinstance(value, int) and not isinstance(value, bool) and value > 0
     return None if good else "must be a positive integer"
+
+
+def ratio(value: Any) -> str | None:
+    """Accept a positive number, whole or not."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    return None if good else "must be a positive number"
 
 
 def scans(value: Any) -> str | None:
@@ -38,21 +47,51 @@ def merge_mode(value: Any) -> str | None:
     return None if value in ("sum", "group") else "must be sum or group"
 
 
+def scope(value: Any) -> str | None:
+    """Accept which tokens attend to each other: `global`, `window-N` or `grid-N`, N tokens a side."""
+    try:
+        scope_side(value)
+    except (ValueError, AttributeError):
+        return "must be global, window-N or grid-N with N tokens a side, for example window-7"
+    return None
+
+
+def scope_side(scope: str) -> int | None:
+    """Give the tokens a side of an attention's scope, None for `global`; ValueError for what is no scope."""
+    if scope == "global":
+        return None
+    name, _, side = scope.partition("-")
+    if name not in ("window", "grid") or not (side.isascii() and side.isdecimal()) or side.startswith("0"):
+        raise ValueError(f"no scope '{scope}'")
+    return int(side)
+
+
 # Kind -> setting -> what is wrong with a value (None: nothing).
 KINDS: Mapping[str, Mapping[str, Callable[[Any], str | None]]] = {
     "basic": {},
-    "conv": {"kernel": odd, "expansion": positive},
-    "gated-conv": {"kernel": odd, "expansion": positive},
+    "conv": {"kernel": odd, "expansion": ratio},
+    "large-kernel": {"kernel": odd, "band": odd, "expansion": ratio},
+    "pool": {"kernel": odd, "expansion": ratio},
+    "gated-conv": {"kernel": odd, "expansion": ratio},
     "ssd": {
-        "expansion": positive,
+        "expansion": ratio,
         "heads": positive,
         "state": positive,
         "kernel": odd,
         "directions": scans,
         "mode": merge_mode,
     },
-    "attention": {"heads": positive, "expansion": positive},
+    "nc-ssd": {"expansion": ratio, "heads": positive, "state": positive, "kernel": odd},
+    "hsm": {"expansion": ratio, "state": positive, "kernel": odd},
+    "multiscale": {"expansion": ratio, "heads": positive, "state": positive, "kernel": odd, "directions": scans},
+    "state-fusion": {"expansion": ratio, "heads": positive, "kernel": odd, "directions": scans},
+    "attention": {"heads": positive, "expansion": ratio, "scope": scope},
 }
+
+
+def hidden_width(width: int, expansion: float) -> int:
+    """Give the inner channels of a block: the nearest whole number to `width` x `expansion`."""
+    return round(width * expansion)
 
 
 def is_active(setting: str, settings: Mapping[str, Setting]) -> bool:
@@ -63,16 +102,20 @@ def is_active(setting: str, settings: Mapping[str, Setting]) -> bool:
     return True
 
 
-def misfit(kind: str, width: int, settings: Mapping[str, Setting]) -> str | None:
+def misfit(kind: str, width: int, settings: Mapping[str, Any]) -> str | None:
     """Say why a block of these settings cannot be `width` channels wide; None where it can."""
-    heads = settings.get("heads")
-    if not isinstance(heads, int):
-        return None
-    expansion = settings["expansion"] if kind == "ssd" else 1
-    assert isinstance(expansion, int)
-    if (width * expansion) % heads:
-        return f"width {width}{f' x expansion {expansion}' if kind == 'ssd' else ''} does not divide by {heads} heads"
+    if kind == "large-kernel" and width % BRANCHES:
+        return f"width {width} does not divide by {BRANCHES}, of which its branches are parts"
+    heads: Any = settings.get("heads")
     directions = settings.get("directions", ())
-    if settings.get("mode") == "group" and isinstance(directions, tuple) and heads % len(directions):
+    if kind == "attention" and width % settings["heads"]:
+        return f"width {width} does not divide by {heads} heads"
+    if kind != "attention" and heads is not None and hidden_width(width, settings["expansion"]) % heads:
+        return f"width {width} x expansion {settings['expansion']} does not divide by {heads} heads"
+    if kind == "state-fusion" and len(directions) != 1:
+        return f"it scans in one direction, not in {len(directions)}"
+    if kind == "multiscale" and len(directions) < 2:
+        return "it needs two directions or more: the first at full resolution, the others at half"
+    if settings.get("mode") == "group" and heads % len(directions):
         return f"{heads} heads do not divide into {len(directions)} direction groups"
     return None

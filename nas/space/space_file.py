@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib import resources
 from itertools import product
 from pathlib import Path
@@ -11,11 +11,18 @@ from typing import Any
 import yaml
 
 from nas.errors import NasError, did_you_mean
+from nas.space.architecture import patch_size
 from nas.space.kinds import KINDS, is_active, misfit, positive
+from nas.space.operator import stage_grids
+from nas.space.preset_file import read_presets, written
+from nas.space.scan_choices import repeated_choice, repeated_scan
 from nas.space.search_space import SearchSpace, StageSpace
+from nas.space.yaml_reader import Reader
 
 SPACE_KEYS = ("name", "num_classes", "resolution", "stages")
-STAGE_KEYS = ("width", "depth", "bits", "blocks")
+SPACE_OPTIONS = ("stem", "presets")
+STAGE_KEYS = ("width", "depth", "bits", "stride", "blocks")
+Grids = dict[int, int]  # side of a stage's grid -> the input resolution it belongs to
 
 
 def space_folders() -> list[Path]:
@@ -54,19 +61,47 @@ def parse_space(text: str, source: str) -> SearchSpace:
     except yaml.YAMLError as error:
         raise NasError(f"{source} is not YAML: {error}", "Mend the syntax") from error
     reader = Reader(source)
-    parts = reader.mapping(root, SPACE_KEYS, required=SPACE_KEYS, what="a search space")
-    name = reader.value(parts["name"])
-    if not isinstance(name, str):
-        reader.fail(parts["name"], "name must be a text")
+    parts = reader.mapping(root, (*SPACE_KEYS, *SPACE_OPTIONS), required=SPACE_KEYS, what="a search space")
+    name = reader.text(parts["name"], "name")
     num_classes = reader.one(parts["num_classes"], positive, "num_classes")
     resolutions = reader.choices(parts["resolution"], positive, "resolution")
-    if not isinstance(parts["stages"], yaml.SequenceNode) or not parts["stages"].value:
-        reader.fail(parts["stages"], "stages must be a list of at least one stage")
-    stages = tuple(read_stage(reader, node) for node in parts["stages"].value)
-    return SearchSpace(name, num_classes, resolutions, stages)
+    stem = read_stem(reader, parts["stem"], resolutions) if "stem" in parts else "conv"
+    nodes = reader.items(parts["stages"], "stages")
+    strides = [read_stride(reader, node, first=node is nodes[0]) for node in nodes]
+    sides = [stage_grids(stem, resolution, strides) for resolution in resolutions]
+    stages = tuple(
+        read_stage(
+            reader, node, strides[s], {grids[s]: pixels for grids, pixels in zip(sides, resolutions, strict=True)}
+        )
+        for s, node in enumerate(nodes)
+    )
+    space = SearchSpace(name, num_classes, resolutions, stages, stem)
+    return replace(space, presets=read_presets(reader, parts["presets"], space)) if "presets" in parts else space
 
 
-def read_stage(reader: Reader, node: yaml.Node) -> StageSpace:
+def read_stem(reader: Reader, node: yaml.Node, resolutions: tuple[int, ...]) -> str:
+    """Read the stem; patches need one resolution, because there is one set of positions, that divides into them."""
+    stem = reader.text(node, "stem")
+    try:
+        patch = patch_size(stem)
+    except ValueError as error:
+        reader.fail(node, str(error), did_you_mean(stem, ("conv", "double-conv", "patch-16")))
+    if patch is not None and (len(resolutions) > 1 or resolutions[0] % patch):
+        reader.fail(node, f"the stem {stem} needs one resolution that divides by {patch}", "Choose one, such as [224]")
+    return stem
+
+
+def read_stride(reader: Reader, node: yaml.Node, first: bool) -> int:
+    """Read the stride of a stage, 2 where none is given; the first stage has none."""
+    parts = reader.mapping(node, STAGE_KEYS, required=("width", "depth", "blocks"), what="a stage")
+    if "stride" not in parts:
+        return 2
+    if first:
+        reader.fail(parts["stride"], "the first stage has no stride: the stem makes its grid", "Leave it out")
+    return reader.one(parts["stride"], lambda value: None if value in (1, 2) else "must be 1 or 2", "stride")
+
+
+def read_stage(reader: Reader, node: yaml.Node, stride: int, grids: Grids) -> StageSpace:
     """Read one stage."""
     parts = reader.mapping(node, STAGE_KEYS, required=("width", "depth", "blocks"), what="a stage")
     widths = reader.choices(parts["width"], positive, "width")
@@ -75,12 +110,14 @@ def read_stage(reader: Reader, node: yaml.Node) -> StageSpace:
     blocks = reader.mapping(parts["blocks"], KINDS, required=(), what="blocks")
     if not blocks:
         reader.fail(parts["blocks"], "blocks is empty", f"Known kinds: {', '.join(KINDS)}")
-    kinds = {kind: read_kind(reader, blocks[kind], kind, widths) for kind in blocks}
-    return StageSpace(widths, depths, kinds, bits)
+    kinds = {kind: read_kind(reader, blocks[kind], kind, widths, grids) for kind in blocks}
+    return StageSpace(widths, depths, kinds, bits, stride)
 
 
-def read_kind(reader: Reader, node: yaml.Node, kind: str, widths: tuple[int, ...]) -> dict[str, tuple[Any, ...]]:
-    """Read one block kind's settings and check that each of its blocks fits each width."""
+def read_kind(
+    reader: Reader, node: yaml.Node, kind: str, widths: tuple[int, ...], grids: Grids
+) -> dict[str, tuple[Any, ...]]:
+    """Read one block kind's settings and check that each of its blocks fits each width, and no two are one."""
     rules = KINDS[kind]
     parts = reader.mapping(node, rules, required=rules, what=f"block kind '{kind}'")
     settings = {name: reader.choices(parts[name], rules[name], name) for name in rules}
@@ -89,71 +126,35 @@ def read_kind(reader: Reader, node: yaml.Node, kind: str, widths: tuple[int, ...
         active = {name: value for name, value in named.items() if is_active(name, named)}
         problem = misfit(kind, width, active)
         if problem:
-            reader.fail(parts["heads"], f"block kind '{kind}': {problem}", "Change heads, widths or directions")
+            reader.fail(
+                parts.get("heads", node), f"block kind '{kind}': {problem}", "Change widths, heads or directions"
+            )
+    if "directions" in settings:
+        check_directions(reader, parts["directions"], kind, settings, grids)
     return settings
+
+
+def check_directions(
+    reader: Reader, node: yaml.Node, kind: str, settings: dict[str, tuple[Any, ...]], grids: Grids
+) -> None:
+    """Fail where a choice names one scan twice, or two choices are the same scans, on any grid of the stage."""
+    choices, grouped = settings["directions"], settings.get("mode") == ("group",)
+    assert isinstance(node, yaml.SequenceNode)
+    for grid, pixels in sorted(grids.items()):
+        for item, directions in zip(node.value, choices, strict=True):
+            twice = repeated_scan(kind, directions, grid)
+            if twice:
+                name, other, side = twice
+                place = f"on the {side} x {side} grid of {pixels} px {name} is {other}"
+                reader.fail(item, f"directions {written(directions)}: {place}", f"Remove {name}")
+        same = repeated_choice(kind, choices, grid, grouped)
+        if same:
+            item = node.value[choices.index(same[0])]
+            both = f"{written(same[1])} and {written(same[0])}"
+            place = f"on the {grid} x {grid} grid of {pixels} px"
+            reader.fail(item, f"directions {both} are the same {place}", f"Remove {written(same[0])}")
 
 
 def bit_width(value: Any) -> str | None:
     """Accept `fp`; integers wait for kernels that stand behind them."""
     return None if value == "fp" else "must be fp (integer bit-widths are not searchable yet)"
-
-
-class Reader:
-    """Walks YAML nodes and fails with the file and line of the node at fault."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-
-    def fail(self, node: yaml.Node | None, problem: str, hint: str = "") -> Any:
-        """Raise `NasError` at the node's line."""
-        line = f", line {node.start_mark.line + 1}" if node is not None else ""
-        raise NasError(f"{self.source}{line}: {problem}", hint)
-
-    def mapping(
-        self, node: yaml.Node | None, known: Iterable[str], required: Iterable[str], what: str
-    ) -> dict[str, yaml.Node]:
-        """Give a mapping's nodes by key; fail on an unknown, repeated or missing key."""
-        if not isinstance(node, yaml.MappingNode):
-            self.fail(node, f"{what} must be a mapping of {', '.join(known) or 'nothing: write {}'}")
-            raise AssertionError
-        parts: dict[str, yaml.Node] = {}
-        for key_node, value_node in node.value:
-            key = str(self.value(key_node))
-            if key not in known:
-                hint = did_you_mean(key, known) if list(known) else "It has no settings: write {}"
-                self.fail(key_node, f"{what} has no key '{key}'", hint)
-            if key in parts:
-                self.fail(key_node, f"{what} has the key '{key}' twice", "Keep one")
-            parts[key] = value_node
-        missing = [key for key in required if key not in parts]
-        if missing:
-            self.fail(node, f"{what} lacks '{missing[0]}'", f"Needed: {', '.join(required)}")
-        return parts
-
-    def choices(self, node: yaml.Node, rule: Callable[[Any], str | None], what: str) -> tuple[Any, ...]:
-        """Give a non-empty list of distinct choices, each of which `rule` accepts."""
-        if not isinstance(node, yaml.SequenceNode):
-            self.fail(node, f"{what} must be a list of choices", "Write for example [3, 5]")
-            raise AssertionError
-        if not node.value:
-            self.fail(node, f"{what} has no choice", "Give at least one")
-        values = [self.one(item, rule, what) for item in node.value]
-        values = [tuple(value) if isinstance(value, list) else value for value in values]
-        if len(set(values)) < len(values):
-            self.fail(node, f"{what} has a choice twice", "Keep one")
-        return tuple(values)
-
-    def one(self, node: yaml.Node, rule: Callable[[Any], str | None], what: str) -> Any:
-        """Give one value that `rule` accepts."""
-        value = self.value(node)
-        problem = rule(value)
-        if problem:
-            self.fail(node, f"{what} {value!r} {problem}")
-        return value
-
-    def value(self, node: yaml.Node) -> Any:
-        """Turn a node into plain Python values by the safe constructor."""
-        try:
-            return yaml.SafeLoader("").construct_document(node)
-        except (yaml.YAMLError, ValueError, TypeError) as error:
-            return self.fail(node, f"not a plain value: {error}")

@@ -3,55 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nas.space.kinds import BRANCHES, hidden_width
 from nas.space.operator import Operator
-from nas.supernet.mixers import NORM_EPS, Attention, SSDMixer
-
-
-class ConvNorm(nn.Module):
-    """Convolution without bias, then BatchNorm. `fold` turns the pair into one convolution with bias."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [b, in, h, w] to [b, out, h / stride, w / stride]."""
-        return self.norm(self.conv(x))
-
-    def fold(self) -> None:
-        """Put the norm, as it acts in eval mode, into the convolution's weight and a new bias."""
-        if isinstance(self.norm, nn.BatchNorm2d):
-            self.conv = nn.utils.fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
-            self.norm = nn.Identity()
-
-
-class Stem(nn.Module):
-    """3x3 stride-2 convolution of the image."""
-
-    def __init__(self, op: Operator) -> None:
-        super().__init__()
-        self.conv = ConvNorm(op.in_channels, op.out_channels, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images [b, 3, h, w] to [b, out, h/2, w/2]."""
-        return F.relu(self.conv(x))
-
-
-class Head(nn.Module):
-    """Mean over the grid, then a Linear classifier."""
-
-    def __init__(self, op: Operator) -> None:
-        super().__init__()
-        self.classifier = nn.Linear(op.in_channels, op.out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [b, in, h, w] to logits [b, classes]."""
-        return self.classifier(x.mean((2, 3)))
+from nas.supernet.conv_norm import ConvNorm, PoolNorm
+from nas.supernet.layer_scale import LAYER_SCALE, ScaledLinear
+from nas.supernet.mixers.attention import Attention
+from nas.supernet.mixers.gated import GatedMixer, NoCore
+from nas.supernet.mixers.hidden_state import HiddenStateMixer
+from nas.supernet.mixers.non_causal import NonCausalCore
+from nas.supernet.mixers.scanned import MultiscaleCore, ScanCore, StateFusionCore
+from nas.supernet.mixers.state_space import NORM_EPS
+from nas.supernet.mixers.tokens import as_map, as_tokens, grid_of
+from nas.supernet.stems import DoubleStem, Downsample, Head, PatchStem, Stem, Widen
 
 
 class BasicBlock(nn.Module):
@@ -60,7 +29,7 @@ class BasicBlock(nn.Module):
     def __init__(self, op: Operator) -> None:
         super().__init__()
         self.first = ConvNorm(op.in_channels, op.out_channels, 3)
-        self.second = ConvNorm(op.out_channels, op.out_channels, 3)
+        self.second = ConvNorm(op.out_channels, op.out_channels, 3, scale=LAYER_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
@@ -72,46 +41,76 @@ class ConvBlock(nn.Module):
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        hidden = op.in_channels * op["expansion"]
+        hidden = hidden_width(op.in_channels, op["expansion"])
         self.expand = ConvNorm(op.in_channels, hidden, 1)
         self.depthwise = ConvNorm(hidden, hidden, op["kernel"], groups=hidden)
-        self.project = ConvNorm(hidden, op.out_channels, 1)
+        self.project = ConvNorm(hidden, op.out_channels, 1, scale=LAYER_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
         return x + self.project(F.relu(self.depthwise(F.relu(self.expand(x)))))
 
 
-class GatedConvBlock(nn.Module):
-    """A Mamba block without its scan (Yu & Wang 2024, MambaOut), normalised by foldable BatchNorm."""
+class LargeKernelBlock(nn.Module):
+    """A large kernel in parts, then an MLP (Yu et al. 2023, InceptionNeXt, arXiv 2303.16900).
+
+    Of every BRANCHES channels the first sees a square, the second a row, the third a column, the others pass through:
+    interleaved, so that a slice of the first channels keeps every branch. The norms follow the 1x1 convolutions instead
+    of the mixing, so that they fold.
+    """
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        hidden = op.in_channels * op["expansion"]
-        self.gate = ConvNorm(op.in_channels, hidden, 1)
-        self.value = ConvNorm(op.in_channels, hidden, 1)
-        self.depthwise = ConvNorm(hidden, hidden, op["kernel"], groups=hidden)
-        self.out = ConvNorm(hidden, op.out_channels, 1)
+        width, hidden, part = op.in_channels, hidden_width(op.in_channels, op["expansion"]), op.in_channels // BRANCHES
+        sizes = {"square": (op["kernel"], op["kernel"]), "row": (1, op["band"]), "column": (op["band"], 1)}
+        self.branches = nn.ModuleDict(
+            {
+                name: nn.Conv2d(part, part, (h, w), padding=(h // 2, w // 2), groups=part, bias=False)
+                for name, (h, w) in sizes.items()
+            }
+        )
+        self.expand = ConvNorm(width, hidden, 1)
+        self.project = ConvNorm(hidden, width, 1, scale=LAYER_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
-        return x + self.out(F.silu(self.gate(x)) * self.depthwise(self.value(x)))
+        parts = x.unflatten(1, (-1, BRANCHES))
+        mixed = [conv(parts[:, :, index]) for index, conv in enumerate(self.branches.values())]
+        y = torch.cat([*(each.unsqueeze(2) for each in mixed), parts[:, :, len(mixed) :]], 2).flatten(1, 2)
+        return x + self.project(F.relu(self.expand(y)))
 
 
-class SSDBlock(nn.Module):
-    """Pre-norm residual state-space mixer."""
+class PoolBlock(nn.Module):
+    """Average pooling as the token mixer, then an MLP (Yu et al. 2022, PoolFormer, arXiv 2111.11418).
+
+    Normalised by BatchNorm behind each part instead of GroupNorm before it, so that the MLP's folds.
+    """
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(op.in_channels, eps=NORM_EPS)
-        settings = dict(op.settings)
-        self.mixer = SSDMixer(op.in_channels, **{"mode": "sum", **settings})  # type: ignore[arg-type]
+        hidden = hidden_width(op.in_channels, op["expansion"])
+        self.mix = PoolNorm(op.in_channels, op["kernel"], scale=LAYER_SCALE)
+        self.expand = ConvNorm(op.in_channels, hidden, 1)
+        self.project = ConvNorm(hidden, op.out_channels, 1, scale=LAYER_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
-        grid = (int(x.shape[2]), int(x.shape[3]))  # plain numbers also while an export traces
-        mixed = self.mixer(self.norm(x.flatten(2).transpose(1, 2)), grid)
-        return x + mixed.transpose(1, 2).unflatten(2, grid)
+        x = x + self.mix(x)
+        return x + self.project(F.relu(self.expand(x)))
+
+
+class MixerBlock(nn.Module):
+    """Pre-norm residual token mixer, which maps (tokens [b, L, width], grid) to the same shape."""
+
+    def __init__(self, width: int, mixer: nn.Module) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.mixer = mixer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [b, width, h, w] to the same shape."""
+        grid = grid_of(x)
+        return x + as_map(self.mixer(self.norm(as_tokens(x)), grid), grid)
 
 
 class AttentionBlock(nn.Module):
@@ -119,41 +118,43 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        width, hidden = op.in_channels, op.in_channels * op["expansion"]
+        width, hidden = op.in_channels, hidden_width(op.in_channels, op["expansion"])
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.mixer = Attention(width, heads=op["heads"])
+        self.mixer = Attention(op)
         self.mlp_norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.expand = nn.Linear(width, hidden)
-        self.project = nn.Linear(hidden, width)
+        self.project = ScaledLinear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
-        tokens = x.flatten(2).transpose(1, 2)
-        tokens = tokens + self.mixer(self.norm(tokens))
+        grid, tokens = grid_of(x), as_tokens(x)
+        tokens = tokens + self.mixer(self.norm(tokens), grid)
         tokens = tokens + self.project(F.relu(self.expand(self.mlp_norm(tokens))))
-        return tokens.transpose(1, 2).unflatten(2, (x.shape[2], x.shape[3]))
+        return as_map(tokens, grid)
 
 
-class Downsample(nn.Module):
-    """3x3 stride-2 convolution between two stages."""
-
-    def __init__(self, op: Operator) -> None:
-        super().__init__()
-        self.conv = ConvNorm(op.in_channels, op.out_channels, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [b, in, h, w] to [b, out, h/2, w/2]."""
-        return F.relu(self.conv(x))
+def gated_block(core: Callable[[Operator], nn.Module], op: Operator) -> nn.Module:
+    """Build a block of the gated family around a core."""
+    return MixerBlock(op.in_channels, GatedMixer(op, core(op)))
 
 
 BLOCKS: dict[str, Callable[[Operator], nn.Module]] = {
     "stem": Stem,
+    "double-stem": DoubleStem,
+    "patch-stem": PatchStem,
     "downsample": Downsample,
+    "widen": Widen,
     "head": Head,
     "basic": BasicBlock,
     "conv": ConvBlock,
-    "gated-conv": GatedConvBlock,
-    "ssd": SSDBlock,
+    "large-kernel": LargeKernelBlock,
+    "pool": PoolBlock,
+    "gated-conv": partial(gated_block, lambda op: NoCore()),
+    "ssd": partial(gated_block, ScanCore),
+    "nc-ssd": partial(gated_block, NonCausalCore),
+    "multiscale": partial(gated_block, MultiscaleCore),
+    "state-fusion": partial(gated_block, StateFusionCore),
+    "hsm": lambda op: MixerBlock(op.in_channels, HiddenStateMixer(op)),
     "attention": AttentionBlock,
 }
 
@@ -164,8 +165,11 @@ def build_operator(op: Operator) -> nn.Module:
 
 
 def fold_norms(module: nn.Module) -> nn.Module:
-    """Fold every BatchNorm of `module` into its convolution, in place; return the module, in eval mode."""
-    for part in module.modules():
-        if isinstance(part, ConvNorm):
+    """Fold what only scales or shifts into the weights beside it, in place; return the module, in eval mode.
+
+    That are BatchNorms, LayerScales and the weights of head norms.
+    """
+    for part in list(module.modules()):
+        if isinstance(part, (ConvNorm, PoolNorm, GatedMixer, ScaledLinear)):
             part.fold()
     return module.eval()

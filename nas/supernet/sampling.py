@@ -53,8 +53,8 @@ def with_kinds(space: SearchSpace, kinds: list[list[str]], rng: np.random.Genera
             blocks = [largest_block(stage, kind, width, grid, rng) for kind in row[:depth]]
         else:
             blocks = [random_block(stage, kind, rng) for kind in row[:depth]]
-        stages.append(Stage(width, tuple(blocks)))
-    return Architecture(resolution, tuple(stages))
+        stages.append(Stage(width, tuple(blocks), stage.stride))
+    return Architecture(resolution, tuple(stages), space.stem)
 
 
 def random_block(stage: StageSpace, kind: str, rng: np.random.Generator) -> Block:

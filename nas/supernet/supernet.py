@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from nas.space.architecture import Architecture
-from nas.space.operator import Operator, operators
+from nas.space.operator import Operator, operators, place_stem, place_step
 from nas.space.search_space import SearchSpace
 from nas.supernet.blocks import build_operator, fold_norms
 from nas.supernet.elastic import run_sliced, sliced_state
+from nas.supernet.sharing import joint_choices, tie
 from nas.supernet.subnet import Subnet, resize
 
 # BatchNorm statistics of one subnet: one mapping of buffer name -> tensor per operator, in the order they run.
@@ -23,8 +24,8 @@ class Supernet(nn.Module):
     """Runs any architecture of `space` on slices of shared weights.
 
     Every slot of every stage owns one module per block kind, built at its largest settings; an architecture's blocks
-    run on slices of them. The module keeps no record of which architecture ran. Two threads need two supernets, which
-    may share their weights (`twin`).
+    run on slices of them. Kinds of one family hold some tensors in common (nas.supernet.sharing). The module keeps no
+    record of which architecture ran. Two threads need two supernets, which may share their weights (`twin`).
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -33,6 +34,9 @@ class Supernet(nn.Module):
         self.shared = nn.ModuleDict({name: build_operator(op) for name, op in largest_operators(space).items()})
         self.to(memory_format=torch.channels_last)  # steps on slices take a sixth less time (measured, one x86 core)
         self._skeletons: dict[tuple[Operator, bool], nn.Module] = {}
+        for s, stage in enumerate(space.stages):
+            for b in range(max(stage.depths)):
+                tie(self.shared, {kind: f"{slot_name(s, b)}-{kind}" for kind in sorted(stage.kinds)})
 
     def forward(self, images: Tensor, architecture: Architecture, stats: NormStatistics | None = None) -> Tensor:
         """Map images [b, 3, h, w] to logits [b, classes] by the subnet of `architecture`.
@@ -65,23 +69,34 @@ def placed_operators(architecture: Architecture, num_classes: int) -> list[tuple
     """Pair each operator of an architecture with the name of the shared module that holds its weights."""
     names = ["stem"]
     for s, stage in enumerate(architecture.stages):
-        names += [f"stage{s}-downsample"] if s > 0 else []
-        names += [f"stage{s}-block{b}-{block.kind}" for b, block in enumerate(stage.blocks)]
+        names += [step_name(s, stage.stride)] if s > 0 else []
+        names += [f"{slot_name(s, b)}-{block.kind}" for b, block in enumerate(stage.blocks)]
     return list(zip([*names, "head"], operators(architecture, num_classes), strict=True))
+
+
+def step_name(stage: int, stride: int) -> str:
+    """Name the shared module between a stage and the one before it."""
+    return f"stage{stage}-{'downsample' if stride == 2 else 'widen'}"
 
 
 def largest_operators(space: SearchSpace) -> dict[str, Operator]:
     """Give for each shared module the operator whose tensors cover those of every choice."""
     widths = [max(stage.widths) for stage in space.stages]
-    found = {"stem": Operator("stem", 3, widths[0], max(space.resolutions))}
+    found = {"stem": place_stem(space.stem, widths[0], max(space.resolutions))}
     for s, stage in enumerate(space.stages):
         if s > 0:
-            found[f"stage{s}-downsample"] = Operator("downsample", widths[s - 1], widths[s], 1)
+            found[step_name(s, stage.stride)] = place_step(stage.stride, widths[s - 1], widths[s], 1)
+        choices = joint_choices(stage.kinds)
         for b in range(max(stage.depths)):
-            for kind, settings in stage.kinds.items():
-                largest = tuple((name, cover(name, settings[name])) for name in sorted(settings))
-                found[f"stage{s}-block{b}-{kind}"] = Operator(kind, widths[s], widths[s], 1, largest)
+            for kind in sorted(stage.kinds):  # names and weights must not depend on the order in a space's file
+                largest = tuple((name, cover(name, choices[kind][name])) for name in sorted(choices[kind]))
+                found[f"{slot_name(s, b)}-{kind}"] = Operator(kind, widths[s], widths[s], 1, largest)
     return {**found, "head": Operator("head", widths[-1], space.num_classes, 1)}
+
+
+def slot_name(stage: int, block: int) -> str:
+    """Name a place for a block; its shared modules are named by it and their kind."""
+    return f"stage{stage}-block{block}"
 
 
 def cover(setting: str, choices: tuple[Any, ...]) -> Any:

@@ -36,7 +36,7 @@ def gather(run: Path) -> ReportData:
     """Collect the facts of a run; parts that no command wrote yet stay empty."""
     manifest = read_json(run / "run.json")
     folder = latest_search(run)
-    settings = read_json(folder / "search.json")
+    settings, found = read_json(folder / "search.json"), read_json(folder / "front.json")
     device = settings["device"]
     table = LatencyTable.load(device, space=manifest["space"])
     check_table(table, folder)
@@ -51,7 +51,8 @@ def gather(run: Path) -> ReportData:
         backend=table.header["backend"],
         max_latency_ms=limit,
         evaluations=tuple(evaluation(row, measured) for row in read_rows(folder / "evaluations.jsonl")),
-        front=tuple(evaluation(row, measured) for row in read_json(folder / "front.json")["front"]),
+        front=tuple(evaluation(row, measured) for row in found["front"]),
+        presets=tuple(evaluation(row, measured) for row in found.get("presets", [])),
         hypervolume=tuple(
             (int(row["evaluations"]), float(row["hypervolume"])) for row in read_csv(folder / "hypervolume.csv")
         ),

@@ -20,13 +20,10 @@ from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
+from nas.workflows.evaluations import COLUMNS, row_of
+from nas.workflows.presets import judge_presets, preset_latencies
 from nas.workflows.provenance import digest
 from nas.workflows.run_space import run_space
-
-COLUMNS = (
-    *("id", "accuracy", "latency_ms", "latency_low_ms", "latency_high_ms", "latency_measured_ms", "provenance"),
-    *("num_params", "macs", "size_bytes", "bitops", "resolution", "feasible", "architecture"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,22 +57,24 @@ def search(
     dry_run: bool,
     talk: Talk,
 ) -> dict[str, Any]:
-    """Search a run for every device; give the fronts. Prices everything before any weights are loaded."""
+    """Search a run for every device; give fronts and presets. Prices everything before any weights are loaded."""
     run = find_run(run)
     space = run_space(run)
     tables = {device: table_for(device, space, settings.limits, measured_only, talk) for device in devices}
     if dry_run:
         return {"run": str(run), "dry_run": {device: plan(tables[device], space, settings) for device in devices}}
     accuracy_of = inherited_accuracies(run)
-    fronts = {}
+    fronts, presets = {}, {}
     with locked(run):
         for device in () if resume else devices:
             refuse_interrupted(run / "search" / device)
         folders = {device: prepare_folder(run, device, tables[device], settings, resume) for device in tables}
         for device, table in tables.items():
-            result = search_device(folders[device], device, table, space, settings, accuracy_of, talk)
-            fronts[device] = write_result(folders[device], result, table, space, settings)
-    return {"run": str(run), "fronts": fronts}
+            folder, limits = folders[device], constraints_of(settings.limits, space, latencies(table))
+            result = search_device(folder, device, table, space, settings, accuracy_of, talk)
+            presets[device] = judge_presets(folder, space, table, limits, accuracy_of)
+            fronts[device] = write_result(folder, result, presets[device], table, space, settings)
+    return {"run": str(run), "fronts": fronts, "presets": presets}
 
 
 def table_for(device: str, space: SearchSpace, limits: Limits, measured_only: bool, talk: Talk) -> LatencyTable:
@@ -106,6 +105,7 @@ def plan(table: LatencyTable, space: SearchSpace, settings: SearchSettings) -> d
         "size": space.size,
         "fastest": describe(fastest, table.header),
         "largest": describe(largest, table.header),
+        **({"presets": preset_latencies(space, table)} if space.presets else {}),
     }
 
 
@@ -150,11 +150,10 @@ def search_device(
         recorded[genome] = {"accuracy": row["accuracy"]}
 
     def record(evaluation: Evaluation) -> None:
-        append_row(folder / "evaluations.jsonl", row_of(evaluation, table, space))
+        row = row_of(evaluation.candidate, evaluation.metrics["accuracy"], table, space)
+        append_row(folder / "evaluations.jsonl", row)
 
-    def latency_of(architectures: list[Architecture]) -> list[float]:
-        return [table.predict(architecture).ms for architecture in architectures]
-
+    latency_of = latencies(table)
     with talk.task(f"search {device}", settings.budget) as advance:
         return run_search(
             space,
@@ -175,8 +174,14 @@ def search_device(
 
 
 def seeds(space: SearchSpace, table: LatencyTable) -> list[Architecture]:
-    """Give the architectures that every search begins with: the fastest, the smallest and the largest."""
-    return list(dict.fromkeys([fastest_architecture(table, space), space.smallest(), space.largest()]))
+    """Give the architectures that every search begins with: the fastest, the smallest, the largest, the presets."""
+    presets = [preset.architecture for preset in space.presets.values()]
+    return list(dict.fromkeys([fastest_architecture(table, space), space.smallest(), space.largest(), *presets]))
+
+
+def latencies(table: LatencyTable) -> Callable[[list[Architecture]], list[float]]:
+    """Give a function from architectures to their predicted latencies in milliseconds."""
+    return lambda architectures: [table.predict(architecture).ms for architecture in architectures]
 
 
 def constraints_of(
@@ -241,34 +246,16 @@ def without_min_accuracy(asked: dict[str, Any]) -> dict[str, Any]:
     return {**asked, "limits": {name: value for name, value in asked["limits"].items() if name != "min_accuracy"}}
 
 
-def row_of(evaluation: Evaluation, table: LatencyTable, space: SearchSpace) -> dict[str, Any]:
-    """Turn an evaluation into a line of evaluations.jsonl."""
-    architecture: Architecture = evaluation.candidate
-    latency = table.predict(architecture)
-    cost = architecture_cost(architecture, space.num_classes)
-    return {
-        "id": architecture.id,
-        "accuracy": evaluation.metrics["accuracy"],
-        "latency_ms": latency.ms,
-        "latency_low_ms": latency.low_ms,
-        "latency_high_ms": latency.high_ms,
-        "latency_measured_ms": None,  # a search predicts; whole networks are measured by finetune and compare
-        "provenance": latency.provenance,
-        "num_params": cost.num_params,
-        "macs": cost.macs,
-        "size_bytes": cost.size_bytes,
-        "bitops": cost.bitops,
-        "resolution": architecture.resolution,
-        "feasible": True,
-        "architecture": architecture.to_json(),
-    }
-
-
 def write_result(
-    folder: Path, result: SearchResult, table: LatencyTable, space: SearchSpace, settings: SearchSettings
+    folder: Path,
+    result: SearchResult,
+    presets: list[dict[str, Any]],
+    table: LatencyTable,
+    space: SearchSpace,
+    settings: SearchSettings,
 ) -> list[dict[str, Any]]:
     """Write front.csv, hypervolume.csv and, last, front.json; give the front's rows by rising latency."""
-    rows = [row_of(evaluation, table, space) for evaluation in result.front]
+    rows = [row_of(each.candidate, each.metrics["accuracy"], table, space) for each in result.front]
     least = settings.limits.min_accuracy
     if least is not None:
         best = max(row["accuracy"] for row in rows)
@@ -284,6 +271,7 @@ def write_result(
     write_rows(folder / "hypervolume.csv", history, ("evaluations", "hypervolume"))
     summary = {
         "front": rows,
+        "presets": presets,
         "reference_point": dict(result.reference_point),
         "num_evaluations": len(result.evaluations),
         "num_infeasible": result.num_infeasible,

@@ -33,6 +33,10 @@ def show_space(name: str | None) -> dict[str, Any]:
         "genes": len(space.cardinalities),
         "blocks to measure": len(space.operators()),
         **{end: describe_cost(architecture, space.num_classes) for end, architecture in ends.items()},
+        "presets": {
+            name: f"{preset.architecture.id}, {describe_cost(preset.architecture, space.num_classes)}; {preset.source}"
+            for name, preset in space.presets.items()
+        },
         "definition": space.to_dict(),
     }
 

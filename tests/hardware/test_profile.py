@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from nas.hardware.latency_table import LatencyTable
 from nas.hardware.measure import Measurement
 from nas.hardware.profile import Plan, in_frame, profile, row_of, validation_networks
 from nas.space.cost import architecture_cost, macs
+from nas.space.kinds import KINDS
 from nas.space.operator import Operator
-from nas.space.search_space import SearchSpace
+from nas.space.search_space import SearchSpace, StageSpace
 from nas.supernet.subnet import build_operator
 
 QUICK = Plan(backend="eager", networks=5, n_fit=3, rounds=2, samples=4)
@@ -176,3 +178,13 @@ def test_networks_span_the_space_and_are_the_same_for_the_same_seed() -> None:
 def test_a_plan_that_cannot_be_measured_is_refused(wrong: dict) -> None:
     with pytest.raises(NasError):
         Plan(**wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_block_can_be_profiled(kind: str, operator_of: Callable[..., Operator], tmp_path: Path) -> None:
+    op = operator_of(kind, 16, 2)
+    stage = StageSpace((16,), (1,), {kind: {name: (value,) for name, value in op.settings}})
+    space = SearchSpace("one", 10, (4,), (stage,))
+    plan = Plan(networks=0, n_fit=0, rounds=2, samples=4)
+    table = profile(space, this_machine(), plan, tmp_path / "a")
+    assert table.rows[op.key].ms > 0 and table.rows[op.key].macs == macs(op)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nas.errors import NasError
 from nas.hardware.table_file import COLUMNS, Row, read_table, shape_columns, write_table
-from nas.space.operator import Operator
+from nas.space.operator import Operator, place_stem
 
 POSITIVE = st.floats(1e-9, 1e6)
 NOT_NEGATIVE = st.floats(0, 1e6)
@@ -93,10 +93,13 @@ def test_columns_spell_the_key_out() -> None:
         "state": "16",
         "directions": "h+v",
         "mode": "sum",
+        "band": "",
+        "scope": "",
         "bits": "fp",
         "batch": "",
     }
     assert shape_columns(Operator("downsample", 16, 32, 8).key)["stride"] == "2"
+    assert shape_columns(place_stem("patch-16", 32, 224).key)["stride"] == "16"
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,29 @@ def test_the_id_depends_on_every_part():
     assert len(base.id) == 10 and int(base.id, 16) >= 0
 
 
+def test_a_stem_and_a_stride_are_written_down_only_where_they_are_not_the_usual_ones():
+    base = example()
+    assert "stem" not in base.to_json() and "stride" not in base.to_json()
+    other = Architecture(32, (base.stages[0], Stage(32, base.stages[1].blocks, stride=1)), "patch-4")
+    assert Architecture.from_json(other.to_json()) == other
+    assert len({base.id, other.id, Architecture(32, base.stages, "patch-4").id}) == 3
+
+
+def test_a_whole_number_is_the_same_whichever_way_it_is_written():
+    assert Block.of("conv", expansion=4.0).to_dict() == Block.of("conv", expansion=4).to_dict()
+    assert Block.of("conv", expansion=3.5)["expansion"] == 3.5
+
+
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "{}", '{"resolution": 32, "stages": [{"width": 8}]}', '{"resolution": "x"}']
+    "text",
+    [
+        "{",
+        '{"resolution": 8, "stem": "patch-", "stages": [{"width": 8, "blocks": [{"kind": "basic"}]}]}',
+        "[]",
+        "{}",
+        '{"resolution": 32, "stages": [{"width": 8}]}',
+        '{"resolution": "x"}',
+    ],
 )
 def test_what_is_no_architecture_is_refused(text):
     with pytest.raises(NasError, match="not an architecture"):

@@ -4,6 +4,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.space.cost import architecture_cost, operator_cost
+from nas.space.kinds import KINDS
 from nas.space.operator import Operator
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
@@ -27,6 +28,15 @@ def test_parameters_and_macs_equal_those_counted_on_the_extracted_model(name):
         cost = architecture_cost(architecture, space.num_classes)
         assert counted(build_subnet(architecture, space.num_classes), shape) == (cost.num_params, cost.macs)
         assert cost.size_bytes == 4 * cost.num_params and cost.bitops == 1024 * cost.macs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("grid", [1, 7, 8, 13])
+def test_every_kind_costs_what_is_counted_on_its_folded_block(kind, size, grid, operator_of):
+    op = operator_of(kind, 16, grid, size)
+    cost = operator_cost(op)
+    assert counted(build_operator(op), (1, 16, grid, grid)) == (cost.num_params, cost.macs)
 
 
 @pytest.mark.parametrize("grid", [7, 8, 9, 12, 17])

@@ -8,7 +8,7 @@ from nas.space.space_file import parse_space
 
 GOOD = """name: mini
 num_classes: 10
-resolution: [16]
+resolution: [14, 16]
 stages:
   - width: [8, 16]
     depth: [1]
@@ -20,7 +20,7 @@ stages:
 
 def test_a_good_file_is_read():
     space = parse_space(GOOD, "mini.yaml")
-    assert space.size == 2 * (2 + 1 + 2)  # two kernels; one direction has no mode, two have two
+    assert space.size == 2 * 2 * (2 + 1 + 2)  # two kernels; one direction has no mode, two have two
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,21 @@ def test_a_good_file_is_read():
         ("kernel: [3, 5]", "kernel: [4]", "line 8: kernel 4 must be an odd"),
         ("depth: [1]", "depth: [0]", "line 6: depth 0 must be a positive"),
         ("depth: [1]", "depth: [true]", "line 6: depth True must be a positive"),
-        ("resolution: [16]\n", "", "line 1: a search space lacks 'resolution'"),
+        ("resolution: [14, 16]\n", "", "line 1: a search space lacks 'resolution'"),
         ("heads: [4]", "heads: [1]", "line 9: .*1 heads do not divide into 2 direction groups"),
         ("num_classes: 10", "num_classes: 10\nnum_classes: 3", "line 3: .*twice"),
         ("stages:", "stages: [", "is not YAML"),
         ("    depth: [1]\n", "    depth: [1]\n    bits: [8]\n", "bits 8 must be fp"),
+        ("[[h], [h, v]]", "[[h, w7], [v]]", r"line 9: directions \[h, w7\]: on the 7 x 7 grid of 14 px w7 is h"),
+        (
+            "[[h], [h, v]]",
+            "[[h], [w7]]",
+            r"line 9: directions \[h\] and \[w7\] are the same on the 7 x 7 grid of 14 px",
+        ),
+        ("[[h], [h, v]]", "[[v, h], [h, v]]", r"line 9: directions \[v, h\] and \[h, v\] are the same"),
+        ("stages:", "stem: patch\nstages:", "line 4: no stem 'patch'. Did you mean 'patch-16'"),
+        ("stages:", "stem: patch-7\nstages:", r"line 4: the stem patch-7 needs one resolution that divides by 7"),
+        ("    depth: [1]\n", "    depth: [1]\n    stride: 1\n", "line 7: the first stage has no stride"),
     ],
 )
 def test_an_error_names_its_line_and_the_close_word(old, new, said):
@@ -73,3 +83,42 @@ def test_an_unknown_space_suggests_the_close_one(tmp_path):
         SearchSpace.load("scan-mix-tny")
     with pytest.raises(NasError, match=r"no search space file .*gone\.yaml"):
         SearchSpace.load(tmp_path / "gone.yaml")
+
+
+TWO_STAGES = (
+    GOOD.replace("[14, 16]", "[224]")
+    + """  - width: [32]
+    depth: [1]
+    stride: 1
+    blocks: {basic: {}}
+"""
+)
+
+
+def test_a_stem_and_a_stride_are_fixed_and_make_the_grids():
+    assert parse_space(TWO_STAGES, "two.yaml").grids(224) == (112, 112)
+    assert parse_space(TWO_STAGES.replace("stride: 1", "stride: 2"), "two.yaml").grids(224) == (112, 56)
+    double = parse_space(TWO_STAGES.replace("stages:", "stem: double-conv\nstages:"), "two.yaml")
+    assert double.grids(224) == (56, 56)
+    patch = parse_space(TWO_STAGES.replace("stages:", "stem: patch-16\nstages:"), "two.yaml")
+    assert patch.grids(224) == (14, 14)
+    assert SearchSpace.from_dict(patch.to_dict()) == patch
+    architecture = patch.largest()
+    assert (architecture.stem, [stage.stride for stage in architecture.stages]) == ("patch-16", [2, 1])
+    assert [op.kind for op in patch.operators_of(architecture)][0::2] == ["patch-stem", "widen", "head"]
+    assert architecture not in double and double.largest() in double
+    with pytest.raises(NasError, match="line 12: stride 3 must be 1 or 2"):
+        parse_space(TWO_STAGES.replace("stride: 1", "stride: 3"), "two.yaml")
+
+
+def test_a_mapping_may_take_over_another_one_s_entries():
+    merged = (
+        GOOD.replace("blocks:", "blocks: &first")
+        + """  - width: [32]
+    depth: [1]
+    blocks: {<<: *first, conv: {kernel: [7], expansion: [2]}}
+"""
+    )
+    first, second = parse_space(merged, "merged.yaml").stages
+    assert list(second.kinds) == ["conv", "ssd"]
+    assert second.kinds["ssd"] == first.kinds["ssd"] and second.kinds["conv"]["kernel"] == (7,)

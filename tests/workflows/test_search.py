@@ -11,10 +11,12 @@ import pytest
 from nas.errors import NasError
 from nas.evaluation import data as data_module
 from nas.progress import Talk
+from nas.space.search_space import SearchSpace
 from nas.workflows import search as module
 from nas.workflows.search import COLUMNS, Limits, SearchSettings, search
 
 RUN = Path("runs/tiny")
+PRESETS = {preset.architecture.id: preset for preset in SearchSpace.load("toy").presets.values()}
 WHOLE_SPACE = 100  # a budget beyond the 48 architectures of the toy space
 
 
@@ -98,7 +100,8 @@ def test_a_limit_gives_the_front_within_it_and_nothing_beyond_it_is_evaluated(
     front = search_toy(**{limit: at_most})["fronts"]["cpu"]
     within = {key for key, row in toy_truth.items() if row[figure] <= at_most}
     assert {row["id"] for row in front} == brute_force_front(toy_truth, **{figure: at_most})
-    assert set(evaluated) == within
+    assert {row["id"] for row in recorded()} == within
+    assert set(evaluated) == within | PRESETS.keys()  # those are judged whatever the limit
     assert all(row[figure] <= at_most and row["feasible"] for row in recorded())
 
 
@@ -327,7 +330,7 @@ def test_predicted_latencies_are_refused_when_only_measured_ones_are_wanted(work
 def test_a_table_of_another_space_and_an_untrained_run_are_refused(workspace):
     header = next(Path("latency_tables/cpu").glob("*.json"))
     manifest = json.loads((RUN / "run.json").read_text())
-    other = {**manifest["space_definition"], "resolution": [12]}
+    other = {**manifest["space_definition"], "resolution": [16]}
     (RUN / "run.json").write_text(json.dumps({**manifest, "space_definition": other}))
     with pytest.raises(NasError, match="was made for toy"):
         search_toy()
@@ -350,3 +353,55 @@ def test_a_supernet_that_does_not_fit_the_space_or_is_broken_is_refused(workspac
     save_file({}, RUN / "supernet.safetensors")
     with pytest.raises(NasError, match="does not fit"):
         search_toy(budget=5)
+
+
+def presets_csv(device="cpu"):
+    with (RUN / "search" / device / "presets.csv").open(newline="") as file:
+        reader = csv.DictReader(file)
+        return tuple(reader.fieldnames), list(reader)
+
+
+def test_every_preset_is_judged_by_the_same_weights_and_the_same_table(workspace, toy_truth, evaluated):
+    at_most = median_of(toy_truth, "latency_ms")
+    result = search_toy(max_latency_ms=at_most, budget=10)
+    columns, rows = presets_csv()
+    assert columns == ("name", "source", *COLUMNS)
+    assert (
+        [row["name"] for row in rows]
+        == [row["name"] for row in result["presets"]["cpu"]]
+        == ["mobilenet", "groupmamba"]
+    )
+    for row in rows:
+        truth = toy_truth[row["id"]]
+        assert float(row["accuracy"]) == truth["accuracy"]
+        assert float(row["latency_ms"]) == pytest.approx(truth["latency_ms"])
+        assert row["feasible"] == str(truth["latency_ms"] <= at_most)
+        assert PRESETS[row["id"]].source == row["source"]
+    assert len(evaluated) == len(set(evaluated))
+
+
+def test_presets_within_the_limits_are_evaluations_like_others_and_the_rest_are_not(workspace, toy_truth):
+    slowest = max(toy_truth[key]["latency_ms"] for key in PRESETS)
+    search_toy(budget=10)
+    assert PRESETS.keys() <= {row["id"] for row in recorded()}
+    search_toy(budget=10, max_latency_ms=0.999 * slowest)
+    assert not PRESETS.keys() <= {row["id"] for row in recorded()}
+    assert {row["feasible"] for row in presets_csv()[1]} >= {"False"}
+
+
+def test_a_preset_over_the_limit_is_evaluated_once_also_after_a_resume(workspace, toy_truth, evaluated):
+    at_most = 0.999 * min(toy_truth[key]["latency_ms"] for key in PRESETS)
+    search_toy(budget=10, max_latency_ms=at_most)
+    before = presets_csv()
+    assert all(evaluated.count(key) == 1 for key in PRESETS)
+    (RUN / "search" / "cpu" / "front.json").unlink()  # as if it had been killed at the very end
+    evaluated.clear()
+    search_toy(budget=10, max_latency_ms=at_most, resume=True)
+    assert evaluated == []
+    assert presets_csv() == before
+
+
+def test_a_dry_run_prices_the_presets(workspace):
+    shown = search_toy(dry_run=True)["dry_run"]["cpu"]["presets"]
+    assert shown.keys() == {"mobilenet", "groupmamba"}
+    assert all("ms" in text or "us" in text for text in shown.values())

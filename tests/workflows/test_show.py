@@ -17,6 +17,8 @@ def test_spaces_are_listed_and_described(workspace):
     shown = show("space", "toy")
     assert shown["size"] == 48
     assert shown["genes"] > 0
+    assert shown["presets"].keys() == {"mobilenet", "groupmamba"}
+    assert "arXiv 2407.13772" in shown["presets"]["groupmamba"] and "MACs" in shown["presets"]["groupmamba"]
     with pytest.raises(NasError, match="Did you mean 'toy'"):
         show("space", "toi")
 

@@ -193,7 +193,7 @@ def test_resuming_with_other_settings_is_refused(uninterrupted, here, other, nam
 
 def test_resuming_with_a_space_that_changed_since_is_refused(uninterrupted, here):
     run = shutil.copytree(uninterrupted[0], here / "run")
-    definition = {**SearchSpace.load("toy").to_dict(), "resolution": [12]}
+    definition = {**SearchSpace.load("toy").to_dict(), "resolution": [16]}
     stages = [{name: value for name, value in stage.items() if name != "bits"} for stage in definition["stages"]]
     Path("toy.yaml").write_text(yaml.safe_dump({**definition, "stages": stages}))
     with pytest.raises(NasError, match="space_hash"):

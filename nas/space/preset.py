@@ -1,0 +1,34 @@
+"""Fixed architectures that a space names: published hand-designs in the terms of its operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nas.space.architecture import Architecture, Block
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A hand-designed architecture of a space: its name and where the idea comes from."""
+
+    name: str
+    architecture: Architecture
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn into JSON types, with the keys of a space file; the name is the key under which it stands there."""
+        stages = [
+            {"width": stage.width, "blocks": [block_entry(block) for block in stage.blocks]}
+            for stage in self.architecture.stages
+        ]
+        return {"source": self.source, "resolution": self.architecture.resolution, "stages": stages}
+
+
+def block_entry(block: Block) -> dict[str, Any]:
+    """Write a block as a space file does: `{kind: {setting: value}}`."""
+    settings = {name: value for name, value in block.to_dict().items() if name != "kind" and (name, value) != BITS}
+    return {block.kind: settings}
+
+
+BITS = ("bits", "fp")  # what is left out: every block has it unless it says otherwise

@@ -1,0 +1,49 @@
+"""Which choices of scan directions are one and the same on a grid: on one no larger than w, `w{w}` is `h`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
+
+from nas.space.operator import halve
+from nas.space.scan import same_scan, scan_names
+
+Directions = tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def plainest(name: str, side: int) -> str:
+    """Give the first of all scan patterns that is the same scan as `name` on a grid of `side` x `side` tokens."""
+    return next(other for other in scan_names() if same_scan(other, name, side, side))
+
+
+def sides(kind: str, directions: Directions, grid: int) -> list[int]:
+    """Give the side of the grid that each direction scans: all but the first of `multiscale` scan half the grid."""
+    return [halve(grid) if kind == "multiscale" and index > 0 else grid for index in range(len(directions))]
+
+
+def repeated_scan(kind: str, directions: Directions, grid: int) -> tuple[str, str, int] | None:
+    """Find a direction that scans as an earlier one does: its name, the earlier one's, the side of their grid."""
+    seen: dict[tuple[str, int], str] = {}
+    for name, side in zip(directions, sides(kind, directions, grid), strict=True):
+        scan = (plainest(name, side), side)
+        if scan in seen:
+            return name, seen[scan], side
+        seen[scan] = name
+    return None
+
+
+def repeated_choice(
+    kind: str, choices: Sequence[Directions], grid: int, grouped: bool
+) -> tuple[Directions, Directions] | None:
+    """Find a choice that scans as an earlier one does. Their order counts only where they are always `grouped`."""
+    seen: dict[Hashable, Directions] = {}
+    for directions in choices:
+        scans = [
+            (plainest(name, side), side) for name, side in zip(directions, sides(kind, directions, grid), strict=True)
+        ]
+        key: Hashable = tuple(scans) if grouped else frozenset(scans)
+        if key in seen:
+            return directions, seen[key]
+        seen[key] = directions
+    return None

@@ -1,0 +1,103 @@
+"""Walks YAML nodes, strictly: every error names its line and, for a wrong word, the close one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+import yaml
+
+from nas.errors import NasError, did_you_mean
+
+MERGE = "tag:yaml.org,2002:merge"
+
+
+class Reader:
+    """Turns YAML nodes into values and fails with the file and line of the node at fault."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def fail(self, node: yaml.Node | None, problem: str, hint: str = "") -> NoReturn:
+        """Raise `NasError` at the node's line."""
+        line = f", line {node.start_mark.line + 1}" if node is not None else ""
+        raise NasError(f"{self.source}{line}: {problem}", hint)
+
+    def entries(self, node: yaml.Node | None, what: str, keys: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """Give a mapping's key and value nodes by key, in order; `keys` says in an error what they are.
+
+        `<<: *anchor` puts another mapping's entries first; those written out take their places.
+        """
+        if not isinstance(node, yaml.MappingNode):
+            self.fail(node, f"{what} must be a mapping of {keys or 'nothing: write {}'}")
+        found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == MERGE:
+                merged |= self.entries(value_node, what, keys)
+                continue
+            key = str(self.value(key_node))
+            if key in found:
+                self.fail(key_node, f"{what} has the key '{key}' twice", "Keep one")
+            found[key] = (key_node, value_node)
+        return merged | found
+
+    def mapping(
+        self, node: yaml.Node | None, known: Iterable[str], required: Iterable[str], what: str
+    ) -> dict[str, yaml.Node]:
+        """Give a mapping's nodes by key; fail on an unknown, repeated or missing key."""
+        entries = self.entries(node, what, ", ".join(known))
+        for key, (key_node, _) in entries.items():
+            if key not in known:
+                hint = did_you_mean(key, known) if list(known) else "It has no settings: write {}"
+                self.fail(key_node, f"{what} has no key '{key}'", hint)
+        missing = [key for key in required if key not in entries]
+        if missing:
+            self.fail(node, f"{what} lacks '{missing[0]}'", f"Needed: {', '.join(required)}")
+        return {key: value_node for key, (_, value_node) in entries.items()}
+
+    def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
+        """Give the nodes of a list that is not empty."""
+        if not isinstance(node, yaml.SequenceNode) or not node.value:
+            self.fail(node, f"{what} must be a list of at least one {what.removesuffix('s')}")
+        return node.value
+
+    def choices(self, node: yaml.Node, rule: Callable[[Any], str | None], what: str) -> tuple[Any, ...]:
+        """Give a non-empty list of distinct choices, each of which `rule` accepts."""
+        if not isinstance(node, yaml.SequenceNode):
+            self.fail(node, f"{what} must be a list of choices", "Write for example [3, 5]")
+        if not node.value:
+            self.fail(node, f"{what} has no choice", "Give at least one")
+        values = [hashable(self.one(item, rule, what)) for item in node.value]
+        if len(set(values)) < len(values):
+            self.fail(node, f"{what} has a choice twice", "Keep one")
+        return tuple(values)
+
+    def one(self, node: yaml.Node, rule: Callable[[Any], str | None], what: str) -> Any:
+        """Give one value that `rule` accepts."""
+        value = self.value(node)
+        problem = rule(value)
+        if problem:
+            self.fail(node, f"{what} {value!r} {problem}")
+        return value
+
+    def text(self, node: yaml.Node, what: str) -> str:
+        """Give a text that is not empty."""
+        value = self.value(node)
+        if not isinstance(value, str) or not value.strip():
+            self.fail(node, f"{what} must be a text")
+        return value
+
+    def value(self, node: yaml.Node) -> Any:
+        """Turn a node into plain Python values by the safe constructor."""
+        try:
+            return yaml.SafeLoader("").construct_document(node)
+        except (yaml.YAMLError, ValueError, TypeError) as error:
+            self.fail(node, f"not a plain value: {error}")
+
+
+def hashable(value: Any) -> Any:
+    """Turn a list into a tuple, and 4.0 into 4, so that there is one way to say it."""
+    if isinstance(value, list):
+        return tuple(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -14,7 +14,6 @@ from nas.space.chunks import chunk_cells, chunk_size, chunk_starts
 from nas.supernet.ssd.directions import Directions, constant
 from nas.supernet.ssd.sequential import merge
 
-
 BLOCK_ELEMENTS = 1 << 21  # of a mask [images, K, chunks, H, Q, Q]: larger tensors cost page faults when training
 
 
@@ -30,8 +29,8 @@ def mix_chunked(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directi
         images = max(1, BLOCK_ELEMENTS // mask)
     if images >= len(scaled):
         return mix_images(scaled, log_decay, B, C, directions)
-    blocks = zip(*(each.split(images) for each in (scaled, log_decay, B, C)), strict=True)
-    return torch.cat([mix_images(*block, directions) for block in blocks])
+    split = [each.split(images) for each in (scaled, log_decay, B, C)]
+    return torch.cat([mix_images(x, a, b, c, directions) for x, a, b, c in zip(*split, strict=True)])
 
 
 def mix_images(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directions: Directions) -> Tensor:

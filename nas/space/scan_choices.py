@@ -1,10 +1,11 @@
-"""Which choices of scan directions are one and the same on a grid: on one no larger than w, `w{w}` is `h`."""
+"""Which choices are one and the same on a grid: no larger than w, the scan `w{w}` is `h`, and `window-w` is global."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
+from nas.space.kinds import scope_side
 from nas.space.operator import halve
 from nas.space.scan import same_scan, scan_names
 
@@ -46,4 +47,16 @@ def repeated_choice(
         if key in seen:
             return directions, seen[key]
         seen[key] = directions
+    return None
+
+
+def repeated_scope(scopes: Sequence[str], grid: int) -> tuple[str, str] | None:
+    """Find an attention's scope in which the same tokens see each other as in an earlier one."""
+    seen: dict[str, str] = {}
+    for scope in scopes:
+        side = scope_side(scope)
+        plain = "global" if side is None or side >= grid else "window-1" if side == 1 else scope
+        if plain in seen:
+            return scope, seen[plain]
+        seen[plain] = scope
     return None

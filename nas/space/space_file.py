@@ -15,7 +15,7 @@ from nas.space.architecture import patch_size
 from nas.space.kinds import KINDS, is_active, misfit, positive
 from nas.space.operator import stage_grids
 from nas.space.preset_file import read_presets, written
-from nas.space.scan_choices import repeated_choice, repeated_scan
+from nas.space.scan_choices import repeated_choice, repeated_scan, repeated_scope
 from nas.space.search_space import SearchSpace, StageSpace
 from nas.space.yaml_reader import Reader
 
@@ -131,6 +131,8 @@ def read_kind(
             )
     if "directions" in settings:
         check_directions(reader, parts["directions"], kind, settings, grids)
+    if "scope" in settings:
+        check_scopes(reader, parts["scope"], settings["scope"], grids)
     return settings
 
 
@@ -153,6 +155,15 @@ def check_directions(
             both = f"{written(same[1])} and {written(same[0])}"
             place = f"on the {grid} x {grid} grid of {pixels} px"
             reader.fail(item, f"directions {both} are the same {place}", f"Remove {written(same[0])}")
+
+
+def check_scopes(reader: Reader, node: yaml.Node, scopes: tuple[str, ...], grids: Grids) -> None:
+    """Fail where two scopes are the same on any grid of the stage."""
+    for grid, pixels in sorted(grids.items()):
+        same = repeated_scope(scopes, grid)
+        if same:
+            place = f"on the {grid} x {grid} grid of {pixels} px"
+            reader.fail(node, f"scope: {same[0]} is {same[1]} {place}", f"Remove {same[0]}")
 
 
 def bit_width(value: Any) -> str | None:

@@ -3,7 +3,7 @@ from itertools import combinations
 import pytest
 
 from nas.space.scan import same_scan, scan_names, scan_order
-from nas.space.scan_choices import plainest, repeated_choice, repeated_scan
+from nas.space.scan_choices import plainest, repeated_choice, repeated_scan, repeated_scope
 
 
 @pytest.mark.parametrize("side", [2, 3, 4, 7, 8, 14])
@@ -31,3 +31,10 @@ def test_choices_that_are_the_same_scans_are_found_and_order_counts_only_in_grou
     assert repeated_choice("ssd", [("h", "v"), ("v", "h")], 7, grouped=True) is None
     assert repeated_choice("ssd", [("h", "v"), ("v", "h")], 7, grouped=False) == (("v", "h"), ("h", "v"))
     assert repeated_choice("multiscale", [("h", "v"), ("v", "h")], 8, grouped=False) is None
+
+
+def test_scopes_in_which_the_same_tokens_attend_are_found():
+    assert repeated_scope(["global", "window-7"], 7) == ("window-7", "global")
+    assert repeated_scope(["window-4", "grid-8"], 4) == ("grid-8", "window-4")
+    assert repeated_scope(["window-1", "grid-1"], 9) == ("grid-1", "window-1")
+    assert repeated_scope(["global", "window-4", "grid-4"], 8) is None

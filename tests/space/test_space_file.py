@@ -49,6 +49,11 @@ def test_a_good_file_is_read():
             r"line 9: directions \[h\] and \[w7\] are the same on the 7 x 7 grid of 14 px",
         ),
         ("[[h], [h, v]]", "[[v, h], [h, v]]", r"line 9: directions \[v, h\] and \[h, v\] are the same"),
+        (
+            "      conv:",
+            "      attention: {heads: [4], expansion: [2], scope: [global, window-7]}\n      conv:",
+            "line 8: scope: window-7 is global on the 7 x 7 grid of 14 px",
+        ),
         ("stages:", "stem: patch\nstages:", "line 4: no stem 'patch'. Did you mean 'patch-16'"),
         ("stages:", "stem: patch-7\nstages:", r"line 4: the stem patch-7 needs one resolution that divides by 7"),
         ("    depth: [1]\n", "    depth: [1]\n    stride: 1\n", "line 7: the first stage has no stride"),

@@ -35,7 +35,7 @@ class Headline:
     evaluation: Row | None  # with the predicted latency
     measured_ms: float | None
     within_limit: bool
-    rival: Row | None  # the nearest hand-designed model by measured latency
+    rival: Row | None  # the most accurate hand-designed model that takes at least as long
     rival_is_slower: bool  # it takes at least as long; otherwise every compared model is faster
 
 
@@ -53,7 +53,7 @@ def headline(data: ReportData) -> Headline | None:
         best = min(within, key=lambda row: (-row.get("validation_accuracy", row["accuracy"]), known_ms(data, row)))
     else:
         best = min(networks, key=lambda row: known_ms(data, row))
-    rival, slower = nearest_rival(measured_ms(best), hand_designed(data))
+    rival, slower = strongest_rival(measured_ms(best), hand_designed(data))
     return Headline(
         identity=best["id"],
         accuracy=best["accuracy"],
@@ -85,18 +85,24 @@ def inherited_headline(data: ReportData) -> Headline:
     )
 
 
-def nearest_rival(latency_ms: float | None, models: Iterable[Row]) -> tuple[Row | None, bool]:
-    """The hand-designed model nearest in measured latency that takes at least `latency_ms`, and whether there is one.
+def strongest_rival(latency_ms: float | None, models: Iterable[Row]) -> tuple[Row | None, bool]:
+    """The most accurate hand-designed model that takes at least `latency_ms`, measured, and whether there is one.
 
     Where every model is faster, the slowest of them is returned with False; without any measurement, None.
     """
-    if latency_ms is None:
-        return None, False
     timed = [(time, model) for model in models if (time := measured_ms(model)) is not None]
+    if latency_ms is None or not timed:
+        return None, False
     slower = [pair for pair in timed if pair[0] >= latency_ms]
     if slower:
-        return min(slower, key=lambda pair: (pair[0], -pair[1]["accuracy"]))[1], True
-    return (max(timed, key=lambda pair: pair[0])[1], False) if timed else (None, False)
+        return min(slower, key=lambda pair: (-pair[1]["accuracy"], pair[0]))[1], True
+    return max(timed, key=lambda pair: pair[0])[1], False
+
+
+def nearest_slower(latency_ms: float, models: Iterable[Row]) -> Row | None:
+    """The hand-designed model nearest in measured latency that takes at least `latency_ms`; None if all are faster."""
+    timed = [(time, model) for model in models if (time := measured_ms(model)) is not None and time >= latency_ms]
+    return min(timed, key=lambda pair: (pair[0], -pair[1]["accuracy"]))[1] if timed else None
 
 
 def headline_sentence(data: ReportData) -> str:
@@ -131,7 +137,7 @@ def latency_words(found: Headline) -> str:
 
 
 def rival_sentence(found: Headline) -> str:
-    """How the headline's network stands beside the nearest hand-designed model."""
+    """How the headline's network stands beside the hand-designed model that is hardest to beat."""
     if found.rival is None:
         return "No hand-designed model has been measured beside it yet."
     gain = found.accuracy - found.rival["accuracy"]
@@ -143,7 +149,9 @@ def rival_sentence(found: Headline) -> str:
     assert time is not None, "a rival is chosen by its measured latency"
     model = f"{found.rival['name']} ({percent(found.rival['accuracy'])}, {format_milliseconds(time)} measured)"
     if found.rival_is_slower:
-        return f"That is {comparison} {model}, the nearest hand-designed model of equal or higher measured latency."
+        return (
+            f"That is {comparison} {model}, the most accurate hand-designed model of equal or higher measured latency."
+        )
     return f"Every compared hand-designed model is faster; this is {comparison} the slowest of them, {model}."
 
 

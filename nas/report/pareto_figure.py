@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from html import escape
@@ -35,25 +36,37 @@ def pareto_front(data: ReportData) -> go.Figure:
     Traces appear only where they have points, in the order: evaluated, infeasible, links, front, presets, fine-tuned,
     hand-designed, limit. A link joins a fine-tuned network to its own evaluation.
     """
-    models, networks = timed(data, hand_designed(data)), timed(data, searched(data))
+    models = sorted(timed(data, hand_designed(data)), key=lambda row: -row["accuracy"])  # the legend shows the first
+    networks = timed(data, searched(data))
     presets = judged(data.presets)
-    main = [row["accuracy"] for row in (*data.front, *presets, *models, *networks)]
     cloud = dominated(data)
-    main = main or [row["accuracy"] for row in cloud]
+    ours = [row["accuracy"] for row in (*data.front, *presets, *networks)] or [row["accuracy"] for row in cloud]
     times = [known_ms(data, row) for row in (*models, *networks)]
     times += [row["latency_ms"] for row in (*data.front, *presets, *cloud)]
     times += [] if data.max_latency_ms is None else [data.max_latency_ms]
-    room = 0.08 * (max(main) - min(main)) or 0.02
-    low, high = min(main) - room, max(main) + room
+    low, high = accuracy_range(ours, [row["accuracy"] for row in models])
     traces = cloud_traces(cloud)
     traces += [link_trace(data, networks)] if networks else []
     traces += [front_trace(data.front)] if data.front else []
     traces += [preset_trace(presets)] if presets else []
-    traces += trained_traces(data, networks, models, times)
+    traces += trained_traces(data, networks, models, times, low)
     if data.max_latency_ms is not None:
         traces.append(limit_trace(data.max_latency_ms, low, high))
     x = latency_axis(times, f"latency on {escape(data.device)}")
     return figure(traces, x, {"title": {"text": "accuracy"}, "tickformat": ".1~%", "range": [low, high]}, height=520)
+
+
+def accuracy_range(ours: Sequence[float], models: Sequence[float]) -> tuple[float, float]:
+    """Give the ends of the axis: all of `ours`, and of the hand-designed `models` those that do not flatten them.
+
+    A model further below all of ours than these and the better models span is drawn on the lower edge instead.
+    """
+    ours = ours or models
+    lowest, highest = min(ours), max(*ours, *models)
+    near = [value for value in models if value >= lowest - max(highest - lowest, 0.02)]
+    low, high = min([lowest, *near]), highest
+    room = 0.08 * (high - low) or 0.02
+    return low - room, high + room
 
 
 def dominated(data: ReportData) -> list[Row]:
@@ -151,9 +164,12 @@ def link_trace(data: ReportData, networks: Sequence[Row]) -> Any:
 
 
 def trained_traces(
-    data: ReportData, networks: Sequence[Row], models: Sequence[Row], times: Sequence[float]
+    data: ReportData, networks: Sequence[Row], models: Sequence[Row], times: Sequence[float], low: float
 ) -> list[Any]:
-    """Fine-tuned networks as stars, hand-designed models as named diamonds: test accuracy of both."""
+    """Fine-tuned networks as stars, hand-designed models as named diamonds: test accuracy of both.
+
+    One that is less accurate than `low`, the axis' lower end, is a triangle there, with its accuracy beside its name.
+    """
     import plotly.graph_objects as go
 
     traces = []
@@ -166,24 +182,44 @@ def trained_traces(
         traces.append(
             go.Scatter(
                 x=[known_ms(data, row) for row in rows],
-                y=[row["accuracy"] for row in rows],
+                y=[max(row["accuracy"], low) for row in rows],
                 mode="markers+text" if rows is models else "markers",
-                text=[escape(f" {row['name']} ") for row in rows],
-                textposition=[label_position(known_ms(data, row), times) for row in rows],
+                text=[escape(f" {model_label(row, low)} ") for row in rows],
+                textposition=label_positions(data, rows, times, low),
                 textfont={"size": 11},
                 cliponaxis=False,
-                marker={"symbol": symbol, "color": fill, "size": size, "line": {"width": 1, "color": "white"}},
+                marker={
+                    "symbol": [symbol if row["accuracy"] >= low else "triangle-down" for row in rows],
+                    "color": fill,
+                    "size": size,
+                    "line": {"width": 1, "color": "white"},
+                },
                 name=f"{label} (test, {latency_kind(rows)})",
-                customdata=["predicted" if measured_ms(row) is None else "measured" for row in rows],
-                hovertemplate="<b>%{text}</b><br>%{y:.1%} test<br>%{x:.3g} ms %{customdata}<extra></extra>",
+                customdata=[
+                    [escape(str(row["name"])), row["accuracy"], "predicted" if measured_ms(row) is None else "measured"]
+                    for row in rows
+                ],
+                hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:.1%} test<br>%{x:.3g} ms %{customdata[2]}"
+                "<extra></extra>",
             )
         )
     return traces
 
 
+def model_label(row: Row, low: float) -> str:
+    """The name, and the accuracy where the point cannot show it."""
+    return str(row["name"]) if row["accuracy"] >= low else f"{row['name']}: {percent(row['accuracy'])}, off the scale"
+
+
 def latency_kind(rows: Sequence[Row]) -> str:
     """`measured` if all of these trained networks were measured, else both kinds."""
     return "measured" if all(measured_ms(row) is not None for row in rows) else "measured or predicted"
+
+
+def label_positions(data: ReportData, rows: Sequence[Row], times: Sequence[float], low: float) -> list[str]:
+    """Beside each point; on the lower edge above it, to the left and the right in turns, as there may be several."""
+    edge = itertools.cycle(("top left", "top right"))
+    return [label_position(known_ms(data, row), times) if row["accuracy"] >= low else next(edge) for row in rows]
 
 
 def label_position(latency_ms: float, times: Sequence[float]) -> str:

@@ -69,13 +69,13 @@ def predicted_words(evaluation: Row) -> str:
 
 
 def gain_card(found: Headline) -> tuple[str, str, str]:
-    """Difference in test accuracy to the nearest hand-designed model."""
+    """Difference in test accuracy to the hand-designed model that is hardest to beat."""
     if found.rival is None:
         reason = "nothing measured to compare with" if found.finetuned else "fine-tune before comparing"
         return "Against hand-designed", ABSENT, reason
     time = measured_ms(found.rival)
     assert time is not None, "a rival is chosen by its measured latency"
-    relation = "equal or slower" if found.rival_is_slower else "faster: none is as slow"
+    relation = "the best as slow or slower" if found.rival_is_slower else "faster: none is as slow"
     note = f"test accuracy, against {found.rival['name']} ({format_milliseconds(time)} measured, {relation})"
     return "Against hand-designed", points(found.accuracy - found.rival["accuracy"]), note
 

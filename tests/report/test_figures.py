@@ -59,6 +59,15 @@ def test_every_named_point_lies_inside_the_axes(complete: ReportData) -> None:
             assert all(low <= y <= high for y in trace.y), trace.name
 
 
+def test_a_hand_designed_model_far_below_does_not_flatten_the_front(complete: ReportData) -> None:
+    far = complete.compare[-1] | {"kind": "hand-designed", "name": "far", "accuracy": 0.01}
+    usual, with_far = pareto_front(complete), pareto_front(replace(complete, compare=(*complete.compare, far)))
+    assert with_far.layout.yaxis.range == usual.layout.yaxis.range
+    trace = next(trace for trace in with_far.data if trace.name.startswith("hand-designed (test"))
+    assert trace.y[-1] == with_far.layout.yaxis.range[0] and trace.marker.symbol[-1] == "triangle-down"
+    assert "1.0\u00a0%, off the scale" in trace.text[-1] and trace.customdata[-1][1] == 0.01
+
+
 def test_a_large_cloud_is_thinned_and_a_failed_evaluation_is_not_drawn(complete: ReportData) -> None:
     many = complete.evaluations * 12
     assert sum(number_of_points(pareto_front(replace(complete, evaluations=many, front=()))).values()) < MAX_CLOUD + 20
@@ -73,7 +82,7 @@ def test_a_latency_that_was_not_measured_is_not_called_measured(complete: Report
         trace for trace in pareto_front(replace(complete, compare=(network,))).data if trace.name.startswith("fine")
     )
     assert trace.name == "fine-tuned (test, measured or predicted)"
-    assert trace.customdata == ("predicted",)
+    assert trace.customdata[0][2] == "predicted"
     assert trace.x == (complete.front[-1]["latency_ms"],)
 
 

@@ -18,11 +18,12 @@ from nas.report.findings import (
     hypervolume_sentence,
     kind_shares,
     knee,
-    nearest_rival,
+    nearest_slower,
     portraits,
     preference_sentence,
     shares,
     speed_up,
+    strongest_rival,
 )
 from nas.search import pareto
 
@@ -61,31 +62,39 @@ def test_the_headline_is_the_most_accurate_network_whose_measured_latency_keeps_
     assert found.evaluation["latency_ms"] == 1.0
 
 
-def test_the_rival_is_the_nearest_hand_designed_model_of_equal_or_higher_measured_latency(
+def test_the_rival_is_the_most_accurate_hand_designed_model_of_equal_or_higher_measured_latency(
     constructed: ReportData,
 ) -> None:
     found = headline(constructed)
     assert found is not None
     assert found.rival is not None
-    assert found.rival["name"] == "near"
+    assert found.rival["name"] == "far"
     assert found.rival_is_slower
     sentence = headline_sentence(constructed)
     assert "b, reaches 96.0\u00a0% test accuracy after fine-tuning at 1.05 ms measured (1 ms predicted)" in sentence
-    assert "1.0 points more than near (95.0\u00a0%, 1.1 ms measured)" in sentence
+    assert "1.0 points less than far (97.0\u00a0%, 3 ms measured)" in sentence
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(0.1, 10), max_size=6), st.floats(0.1, 10))
-def test_no_slower_model_is_nearer_than_the_rival(times: list[float], own: float) -> None:
-    models = [network(str(place), "hand-designed", 0.9, time) for place, time in enumerate(times)]
-    rival, slower = nearest_rival(own, models)
-    expected = [time for time in times if time >= own]
+@given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0, 1)), max_size=6), st.floats(0.1, 10))
+def test_no_slower_model_is_more_accurate_than_the_rival_or_nearer_than_the_nearest(
+    figures: list[tuple[float, float]], own: float
+) -> None:
+    models = [network(str(place), "hand-designed", *each[::-1]) for place, each in enumerate(figures)]
+    rival, slower = strongest_rival(own, models)
+    expected = [(time, accuracy) for time, accuracy in figures if time >= own]
     assert slower == bool(expected)
-    assert (rival and rival["latency_ms"]) == (min(expected) if expected else max(times, default=None))
+    nearest = nearest_slower(own, models)
+    assert (nearest and nearest["latency_ms"]) == min((time for time, _ in expected), default=None)
+    if expected:
+        assert rival is not None and rival["accuracy"] == max(accuracy for _, accuracy in expected)
+    else:
+        assert (rival and rival["latency_ms"]) == max((time for time, _ in figures), default=None)
 
 
 def test_a_model_of_exactly_equal_latency_is_a_rival() -> None:
-    assert nearest_rival(1.1, MODELS) == (MODELS[1], True)
+    assert strongest_rival(1.1, MODELS[:2]) == (MODELS[1], True)
+    assert nearest_slower(1.1, MODELS) == MODELS[1]
 
 
 def test_a_worse_result_is_reported_as_worse(constructed: ReportData) -> None:

@@ -17,7 +17,7 @@ BREAK_EVENS: dict[str, dict[str, tuple[tuple[float, str], ...]]] = {
     "cpu": {
         "inference": DEPLOYED,
         "one direction": ((QUADRATIC_MAX_TOKENS, "quadratic"), (256, "chunked"), (math.inf, "fused")),
-        "a direction per head": DEPLOYED,
+        "a direction per head": ((QUADRATIC_MAX_TOKENS, "quadratic"), (2048, "chunked"), (math.inf, "fused")),
         "several directions": ((math.inf, "fused"),),
     },
 }

@@ -336,6 +336,9 @@ def report_command(
 def show_command(
     thing: Annotated[str, typer.Argument(help="space, device, architecture or run.")],
     name: Annotated[str | None, typer.Argument(help="Its name; without it, all are listed.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Price this timm model on the device; NAME@288.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images per call [1].")] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="fp32, tf32, fp16 or bf16 [fp16].")] = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -346,10 +349,12 @@ def show_command(
     Examples:
       nas show space scan-mix-tiny
       nas show device cpu
+      nas show device a100 --model resnet50 --batch 128 --dtype fp16 --json
     """
     from nas.workflows.show import show
 
-    result = show(thing, name)
+    asked = {"model": model, "batch": batch, "dtype": dtype}
+    result = show(thing, name, **{option: value for option, value in asked.items() if value is not None})
     give(result, as_json, [f"{key}: {json.dumps(value, default=str)}" for key, value in result.items()])
 
 

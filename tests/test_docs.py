@@ -18,7 +18,16 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 MIXERS = ROOT / "docs" / "mixers.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "docs" / "ARCHITECTURE.md", MIXERS, *DECISIONS]
+LATENCY = ROOT / "docs" / "latency.md"
+PAGES = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "docs" / "ARCHITECTURE.md",
+    MIXERS,
+    LATENCY,
+    *DECISIONS,
+]
 
 
 def fenced(page: Path, language: str) -> list[str]:

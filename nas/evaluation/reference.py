@@ -65,6 +65,26 @@ def close_models(name: str) -> list[str]:
     return difflib.get_close_matches(name, timm.list_models(), n=5, cutoff=0.3) or list(DEFAULT_MODELS)
 
 
+def native_resolution(text: str) -> int:
+    """Give the size in pixels of the images that a timm model was designed for; 224 where timm does not say."""
+    import timm
+
+    config = timm.get_pretrained_cfg(text.strip().partition("@")[0], allow_unregistered=True)
+    return 224 if config is None else int(config.input_size[-1])
+
+
+def timm_network(name: str, resolution: int) -> nn.Module:
+    """Build a timm model with fresh weights and its own classifier for images of `resolution` pixels."""
+    import timm
+
+    if resolution != native_resolution(name):
+        try:
+            return timm.create_model(name, pretrained=False, img_size=resolution)
+        except TypeError:  # a convolutional network takes any size and has no such argument
+            pass
+    return timm.create_model(name, pretrained=False)
+
+
 def build_reference(reference: Reference, num_classes: int) -> ReferenceModel:
     """Build a hand-designed model with fresh weights; `NasError` where it cannot take that input size."""
     import timm

@@ -8,7 +8,7 @@ leave-one-out error over the networks of the fit. Networks that judge the table 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,12 @@ class Correction:
     c: float = 0.0
     n_fit: int = 0
 
-    def apply(self, sum_ms: float, num_operators: int) -> float:
-        """Predict the latency of a network in milliseconds."""
+    @overload
+    def apply(self, sum_ms: float, num_operators: int) -> float: ...
+    @overload
+    def apply(self, sum_ms: Array, num_operators: NDArray[np.int64]) -> Array: ...
+    def apply(self, sum_ms: Any, num_operators: Any) -> Any:
+        """Predict the latency of a network, or of each of several [n], in milliseconds."""
         return self.a + self.b * sum_ms + self.c * num_operators
 
     @classmethod

@@ -6,7 +6,8 @@ import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from nas.errors import NasError, did_you_mean
 from nas.hardware.correction import Correction
 from nas.hardware.device import Device, known_devices, table_roots
+from nas.hardware.device_spec import device_name, spec_files
+from nas.hardware.price_list import PriceList, price_list
 from nas.hardware.table_file import Row, broken, read_header, read_table
 from nas.space.architecture import Architecture
 from nas.space.operator import Operator, operators
@@ -103,16 +106,36 @@ class LatencyTable:
     def predict(self, architecture: Architecture) -> Latency:
         """Predict the latency of a network, with its 90 % interval; `NasError` where an operator is missing."""
         rows = [self.row(operator) for operator in operators(architecture, self.header["num_classes"])]
-        sum_ms = self.header["null_ms"] + sum(row.ms for row in rows)
+        sum_ms = self.header["null_ms"] + reduce(add, (row.ms for row in rows))  # sum() adds otherwise from 3.12 on
         ms = self.correction.apply(sum_ms, len(rows))
-        of_rows = math.sqrt(sum((row.sigma_rel * row.ms) ** 2 for row in rows)) / sum_ms
-        factor = math.exp(INTERVAL_90 * math.log1p(math.hypot(self.header["sigma_sys"], of_rows)))
-        return Latency(ms, ms / factor, ms * factor, weakest_provenance(row.provenance for row in rows))
+        provenance = weakest_provenance(row.provenance for row in rows)
+        sigma = self.header["sigma_sys"]
+        if provenance != "predicted":  # there all rows share one error, which does not shrink in their sum
+            sigma = math.hypot(sigma, math.sqrt(sum((row.sigma_rel * row.ms) ** 2 for row in rows)) / sum_ms)
+        factor = math.exp(INTERVAL_90 * math.log1p(sigma))
+        return Latency(ms, ms / factor, ms * factor, provenance)
 
     def predict_many(self, genomes: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        """Predict the latency of many genomes [n, genes] of the table's space in milliseconds [n]; equals `predict`."""
-        space = self.space
-        return np.array([self.predict(space.decode(genome)).ms for genome in genomes], dtype=float)
+        """Predict the latency of many genomes [n, genes] of the table's space in milliseconds [n].
+
+        Equals `predict` of each to the last bit: the same additions in the same order. `NasError` where an operator is
+        missing or a gene is out of range.
+        """
+        sums, counts = self._price_list.sums(genomes)
+        missing = np.flatnonzero(np.isnan(sums))
+        if len(missing):
+            self.predict(self.space.decode(genomes[missing[0]]))  # raises, and names the operator
+        return self.correction.apply(self.header["null_ms"] + sums, counts)
+
+    @cached_property
+    def _price_list(self) -> PriceList:
+        """The rows as arrays over the genes of the space."""
+
+        def ms_of(operator: Operator) -> float:
+            row = self.rows.get(operator.key)
+            return math.nan if row is None else row.ms
+
+        return price_list(self.space, ms_of)
 
 
 def weakest_provenance(provenances: Iterable[str]) -> str:
@@ -142,11 +165,15 @@ def find_table(name_or_path: str, wanted: dict[str, Any]) -> Path:
 
 
 def tables_of(device: str) -> list[tuple[Path, dict[str, Any]]]:
-    """List the header files of a device in the first root that has any; `NasError` where none has."""
-    for root in table_roots():
-        paths = sorted((root / device).glob("*.json"))
-        if paths:
-            return [(path, read_header(path)) for path in paths]
+    """List the header files of a device's tables, by its name or an alias; `NasError` where it has none."""
+    found = tables_here(device)
+    if found:
+        return found
+    if device_name(device) in spec_files():
+        raise NasError(
+            f"the device '{device}' has a data sheet but no latency table",
+            f"nas search --device {device} predicts one; to measure it, on the device: nas profile --device {device}",
+        )
     known = known_devices()
     measured = f" {did_you_mean(device, known)}." if known else " No device has one yet."
     raise NasError(
@@ -155,16 +182,30 @@ def tables_of(device: str) -> list[tuple[Path, dict[str, Any]]]:
     )
 
 
+def tables_here(device: str) -> list[tuple[Path, dict[str, Any]]]:
+    """List the header files of a device's tables, by its name or an alias; [] where it has none."""
+    return headers_of(device) or headers_of(device_name(device))
+
+
+def headers_of(folder: str) -> list[tuple[Path, dict[str, Any]]]:
+    """Read the headers in a folder of tables; of two of one name, that under the current directory."""
+    found: dict[str, Path] = {}
+    for root in table_roots():
+        for path in sorted((root / folder).glob("*.json")):
+            found.setdefault(path.name, path)
+    return [(path, read_header(path)) for path in found.values()]
+
+
 def as_flags(wanted: dict[str, Any]) -> str:
     """Write settings as flags of the command line."""
     return "".join(f" --{name} {value}" for name, value in wanted.items())
 
 
-def preference(header: dict[str, Any]) -> tuple[int, int, str]:
-    """Sort tables: the device's default backend, dtype and batch first, then the default space."""
+def preference(header: dict[str, Any]) -> tuple[bool, int, bool, str]:
+    """Sort tables: measured before predicted, then the default backend, dtype and batch, then the default space."""
     setting = (header["backend"], header["dtype"], header["batch"])
     rank = DEFAULTS.index(setting) if setting in DEFAULTS else len(DEFAULTS)
-    return rank, int(header["space"] != DEFAULT_SPACE), str(header["space"])
+    return header["provenance"] == "predicted", rank, header["space"] != DEFAULT_SPACE, str(header["space"])
 
 
 def title(header: dict[str, Any]) -> str:
@@ -178,14 +219,26 @@ def describe(latency: Latency, header: dict[str, Any]) -> str:
     `0.84 ms (table of measured blocks, cpu onnxruntime fp32 batch 1; 90 % interval 0.80-0.88 ms)`
     """
     scope = f"{header['device']} {header['backend']} {header['dtype']} batch {header['batch']}"
-    low, high = format_milliseconds(latency.low_ms), format_milliseconds(latency.high_ms)
-    interval = f"90 % interval {low.split()[0] if low.split()[1] == high.split()[1] else low}-{high}"
+    interval = interval_in_words(latency)
+    if latency.provenance == "predicted":
+        return describe_predicted(latency, f"{header['device']}, {header['dtype']}, batch {header['batch']}")
     origin = {
         "measured": f"table of measured blocks, {scope}; {interval}",
         "interpolated": f"table of partly interpolated blocks, {scope}; {interval}",
-        "predicted": f"predicted for {scope}; {interval}; never measured",
     }[latency.provenance]
     return f"{format_milliseconds(latency.ms)} ({origin})"
+
+
+def describe_predicted(latency: Latency, conditions: str) -> str:
+    """Write a predicted latency with what it is predicted for, such as `a100-sxm4-80gb, bf16, batch 1`."""
+    origin = f"predicted for {conditions}; {interval_in_words(latency)}; never measured"
+    return f"{format_milliseconds(latency.ms)} ({origin})"
+
+
+def interval_in_words(latency: Latency) -> str:
+    """Write `90 % interval 0.80-0.88 ms`, with one unit where it serves both ends."""
+    low, high = format_milliseconds(latency.low_ms), format_milliseconds(latency.high_ms)
+    return f"90 % interval {low.split()[0] if low.split()[1] == high.split()[1] else low}-{high}"
 
 
 def foreign(table: LatencyTable, machine: Device) -> bool:

@@ -148,6 +148,9 @@ def read_header(path: Path) -> dict[str, Any]:
     for name in ("null_ms", "sigma_sys"):
         if not (math.isfinite(header[name]) and header[name] >= 0):
             raise broken(path, f"has {name} = {header[name]}, which is not a number from 0 up")
+    for name in ("batch", "num_classes"):
+        if header[name] < 1:
+            raise broken(path, f"has {name} = {header[name]}, which is less than 1")
     if header["provenance"] not in PROVENANCES:
         raise broken(path, f"has provenance {header['provenance']!r}, not one of {', '.join(PROVENANCES)}")
     return header
@@ -162,18 +165,27 @@ def read_table(path: Path) -> tuple[dict[str, Any], dict[str, Row]]:
         raise broken(body_path, f"cannot be read: {error}") from error
     if hashlib.sha256(body).hexdigest() != header["csv_sha256"]:
         raise broken(body_path, "does not belong to its header: its SHA-256 is another than the header says")
-    reader = csv.DictReader(io.StringIO(body.decode()), strict=True)
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        wrong = sorted(set(COLUMNS) ^ set(reader.fieldnames or ())) or ["the order"]
-        raise broken(body_path, f"has other columns than this version reads: {', '.join(map(str, wrong))}")
-    rows: dict[str, Row] = {}
-    for number, record in enumerate(reader, start=2):
-        if record["key"] in rows:
-            raise broken(body_path, f"names '{record['key']}' twice (line {number})")
-        rows[record["key"]] = read_row(record, header, f"{body_path}, line {number}")
+    try:
+        rows = read_rows(body.decode(), header, body_path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise broken(body_path, f"is no CSV in UTF-8: {error}") from error
     if not rows:
         raise broken(body_path, "holds no row")
     return header, rows
+
+
+def read_rows(text: str, header: dict[str, Any], path: Path) -> dict[str, Row]:
+    """Read the rows of a table's CSV by key; `NasError` at the first fault."""
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        wrong = sorted(set(COLUMNS) ^ set(reader.fieldnames or ())) or ["the order"]
+        raise broken(path, f"has other columns than this version reads: {', '.join(map(str, wrong))}")
+    rows: dict[str, Row] = {}
+    for number, record in enumerate(reader, start=2):
+        if record["key"] in rows:
+            raise broken(path, f"names '{record['key']}' twice (line {number})")
+        rows[record["key"]] = read_row(record, header, f"{path}, line {number}")
+    return rows
 
 
 def read_row(record: dict[str, str], header: dict[str, Any], where: str) -> Row:
@@ -194,6 +206,12 @@ def read_row(record: dict[str, str], header: dict[str, Any], where: str) -> Row:
         raise broken(Path(where), f"has provenance {record['provenance']!r}, not one of {', '.join(PROVENANCES)}")
     if (values["provenance"] == "predicted") != (header["provenance"] == "predicted"):
         raise broken(Path(where), f"is {record['provenance']} in a table that is {header['provenance']}")
-    if record["batch"] != str(header["batch"]):
-        raise broken(Path(where), f"is for batch {record['batch']!r}, the header says {header['batch']}")
+    try:
+        spelled_out = shape_columns(record["key"]) | {"batch": str(header["batch"])}
+    except ValueError as error:
+        raise broken(Path(where), f"has the key {record['key']!r}, which names no operator") from error
+    for name, spelled in spelled_out.items():
+        if record[name] != spelled:
+            says = "the header" if name == "batch" else "its key"
+            raise broken(Path(where), f"has {name} = {record[name]!r}, {says} says {spelled!r}")
     return Row(**values)

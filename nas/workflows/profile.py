@@ -7,6 +7,7 @@ from typing import Any
 
 from nas.errors import NasError
 from nas.hardware.device import Device, this_machine, user_root
+from nas.hardware.device_spec import device_name, spec_files
 from nas.hardware.latency_table import DEFAULT_SPACE, LatencyTable
 from nas.hardware.profile import Plan, profile
 from nas.progress import Talk
@@ -68,8 +69,7 @@ def is_trustworthy(validation: dict[str, Any]) -> bool:
 
 def check_is_here(device: str) -> None:
     """Refuse to measure, under the name of a known remote device, a machine that is not it."""
-    remote = ("a100", "h100", "h200", "l4", "t4", "v100", "rtx3090", "rtx4090", "jetson-orin")
-    if device in remote:
+    if device_name(device) in spec_files():
         raise NasError(
             f"this machine is no {device}: its CPU would be measured under that name",
             "Run nas profile on the device itself; for this machine: nas profile --device cpu",

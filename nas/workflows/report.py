@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
-from nas.hardware.latency_table import LatencyTable
+from nas.progress import Talk
 from nas.report import ReportData, render
 from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
 from nas.workflows.provenance import check_table
+from nas.workflows.run_space import run_space
+from nas.workflows.tables import table_of
 
 NUMBERS = (
     *("accuracy", "accuracy_std", "validation_accuracy", "inherited_accuracy", "latency_ms"),
@@ -38,7 +40,7 @@ def gather(run: Path) -> ReportData:
     folder = latest_search(run)
     settings, found = read_json(folder / "search.json"), read_json(folder / "front.json")
     device = settings["device"]
-    table = LatencyTable.load(device, space=manifest["space"])
+    table = table_of(device, run_space(run), Talk(quiet=True))
     check_table(table, folder)
     measured = read_json(folder / "measured.json") if (folder / "measured.json").exists() else {}
     limit = settings["limits"]["max_latency_ms"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.errors import NasError
 from nas.hardware.device import this_machine
-from nas.hardware.latency_table import LatencyTable, check_space, describe, foreign
+from nas.hardware.latency_table import LatencyTable, describe, foreign
 from nas.hardware.reachable import fastest_architecture
 from nas.progress import Talk
 from nas.run_dir import append_row, find_run, locked, read_json, read_rows, write_json, write_rows
@@ -24,6 +24,7 @@ from nas.workflows.evaluations import COLUMNS, row_of
 from nas.workflows.presets import judge_presets, preset_latencies
 from nas.workflows.provenance import digest
 from nas.workflows.run_space import run_space
+from nas.workflows.tables import table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +80,7 @@ def search(
 
 def table_for(device: str, space: SearchSpace, limits: Limits, measured_only: bool, talk: Talk) -> LatencyTable:
     """Load a device's table and check that the limits can be met at all; `NasError` says what is reachable."""
-    table = LatencyTable.load(device, space=space.name)
-    check_space(table, space)
+    table = table_of(device, space, talk, measured_only=measured_only)
     least = table.predict(fastest_architecture(table, space))
     if measured_only and least.provenance != "measured":
         raise NasError(f"the latencies of {device} are {least.provenance}", f"Measure: nas profile --device {device}")
@@ -92,6 +92,8 @@ def table_for(device: str, space: SearchSpace, limits: Limits, measured_only: bo
         )
     if foreign(table, this_machine()):
         talk.say(f"note: the table of '{device}' was measured on another processor; nas profile --device {device}")
+    if least.provenance == "predicted":
+        talk.say(f"note: no latency of {device} is measured; the fastest subnet takes {describe(least, table.header)}")
     return table
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError, did_you_mean
+from nas.hardware.device_spec import DeviceSpec, device_name, load_spec, spec_files
 from nas.run_dir import find_run, read_json, read_rows, run_names
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
@@ -14,10 +17,15 @@ from nas.space.space_file import shipped_spaces
 from nas.units import format_count
 
 
-def show(thing: str, name: str | None) -> dict[str, Any]:
-    """Describe a space, device, architecture or run; without a name list them."""
+def show(thing: str, name: str | None, **asked: Any) -> dict[str, Any]:
+    """Describe a space, device, architecture or run; without a name list them.
+
+    `asked` of a device, `model`, `batch` and `dtype`, prices a timm model on it.
+    """
     if thing not in SHOWN:
         raise NasError(f"nothing called '{thing}' can be shown", did_you_mean(thing, SHOWN))
+    if asked:
+        return show_model(thing, name, **asked)
     return SHOWN[thing](name)
 
 
@@ -48,21 +56,85 @@ def describe_cost(architecture: Architecture, num_classes: int) -> str:
 
 
 def show_device(name: str | None) -> dict[str, Any]:
-    """The latency table of a device: provenance, age, validation."""
+    """The latency table of a device, with provenance, age and validation, and its data sheet."""
     from nas.hardware.device import known_devices, this_machine
-    from nas.hardware.latency_table import LatencyTable, foreign
+    from nas.hardware.latency_table import LatencyTable, foreign, tables_here
 
     if name is None:
-        return {"devices": list(known_devices()), "this machine": this_machine().fingerprint}
+        sheets = {device: sheet_line(load_spec(device)) for device in spec_files()}
+        return {"devices": list(known_devices()), "data sheets": sheets, "this machine": this_machine().fingerprint}
+    sheet = {"data sheet": asdict(load_spec(name))} if device_name(name) in spec_files() else {}
+    if sheet and not tables_here(name):
+        return {"device": device_name(name), "provenance": "no table yet: nas search predicts one", **sheet}
     table = LatencyTable.load(name)
-    shown = ("device", "backend", "dtype", "batch", "threads", "space", "date", "fingerprint", "correction")
+    shown = (
+        "device",
+        "backend",
+        "dtype",
+        "batch",
+        "threads",
+        "space",
+        "date",
+        "fingerprint",
+        "correction",
+        "prediction",
+    )
     validation = {key: value for key, value in table.header.get("validation", {}).items() if key != "networks"}
+    predicted = table.header["provenance"] == "predicted"
     return {
-        **{key: table.header[key] for key in shown},
+        **{key: table.header[key] for key in shown if key in table.header},
         "rows": len(table.rows),
         "provenance": table.header["provenance"],
-        "measured on this machine": not foreign(table, this_machine()),
+        "measured on this machine": not predicted and not foreign(table, this_machine()),
         "validation": validation,
+        **sheet,
+    }
+
+
+def sheet_line(spec: DeviceSpec) -> str:
+    """The title of a data sheet and the names it answers to."""
+    also = f", also called {', '.join(spec.aliases)}" if spec.aliases else ""
+    return f"{spec.title}{also}"
+
+
+def show_model(
+    thing: str, device: str | None, *, model: str | None = None, batch: int | None = None, dtype: str | None = None
+) -> dict[str, Any]:
+    """The predicted latency of a timm model on a device that is not at hand, with its parameters and MACs."""
+    if thing != "device" or device is None or model is None:
+        raise NasError(
+            "--model, --batch and --dtype price a model on a device",
+            "Write for example: nas show device a100 --model resnet50 --batch 128 --dtype fp16",
+        )
+    from nas.evaluation.reference import native_resolution, parse_reference, timm_network
+    from nas.hardware.latency_table import describe_predicted
+    from nas.hardware.operations import build_without_memory
+    from nas.hardware.transfer import conditions, predict_network, scaling
+
+    at = conditions(device, dtype or "fp16", batch or 1)
+    reference = parse_reference(model, native_resolution(model))
+    try:
+        built = build_without_memory(partial(timm_network, reference.name, reference.resolution))
+        num_params = sum(parameter.numel() for parameter in built.parameters())
+        latency, macs = predict_network(built, reference.resolution, at)
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise NasError(f"{reference} cannot be priced: {reason}", f"Try another size: {reference.name}@224") from error
+    return {
+        "device": at.spec.name,
+        "model": str(reference),
+        "dtype": at.dtype,
+        "batch": at.batch,
+        "backend": at.backend,
+        "latency_ms": latency.ms,
+        "latency_low_ms": latency.low_ms,
+        "latency_high_ms": latency.high_ms,
+        "images_per_second": 1e3 * at.batch / latency.ms,
+        "provenance": latency.provenance,
+        "num_params": num_params,
+        "macs": macs,
+        "basis": scaling(at).basis,
+        "says": describe_predicted(latency, str(at)),
     }
 
 

@@ -165,7 +165,7 @@ def test_a_table_of_another_kind_of_cpu_is_foreign(toy_table: Path, toy_header: 
         ),
         (
             Latency(1.0, 0.9, 1.11, "predicted"),
-            "1 ms (predicted for cpu onnxruntime fp32 batch 1; 90 % interval 900 us-1.11 ms; never measured)",
+            "1 ms (predicted for cpu, fp32, batch 1; 90 % interval 900 us-1.11 ms; never measured)",
         ),
     ],
 )

@@ -114,6 +114,8 @@ def test_columns_spell_the_key_out() -> None:
         ({"sigma_sys": True}, "sigma_sys"),
         ({"batch": "1"}, "batch"),
         ({"batch": 8}, "batch"),
+        ({"batch": 0}, "batch = 0"),
+        ({"num_classes": -1}, "num_classes = -1"),
         ({"provenance": "guessed"}, "guessed"),
         ({"provenance": "predicted"}, "is measured in a table that is predicted"),
         ({"space_hash": ...}, "space_hash"),
@@ -145,6 +147,11 @@ def test_a_wrong_header_is_refused_and_named(changed: dict[str, Any], word: str,
         (with_cell("provenance", "guessed"), "guessed"),
         (with_cell("provenance", "predicted"), "is predicted in a table that is measured"),
         (with_cell("batch", "8"), "batch"),
+        (with_cell("sigma_rel", "nan"), "sigma_rel"),
+        (with_cell("in_c", "999"), "in_c = '999', its key says"),
+        (with_cell("kind", "other"), "kind = 'other', its key says"),
+        (with_cell("key", "conv|nonsense"), "names no operator"),
+        (lambda lines: [lines[0], f'"{lines[1]}"x', *lines[2:]], "is no CSV"),
     ],
 )
 def test_a_wrong_row_is_refused_and_named(change: Callable, word: str, toy_table: Path) -> None:
@@ -157,6 +164,13 @@ def test_a_wrong_row_is_refused_and_named(change: Callable, word: str, toy_table
 def test_a_header_that_is_no_json_object_is_refused(text: str, toy_table: Path) -> None:
     json_file(toy_table).write_text(text)
     with pytest.raises(NasError, match="latency table"):
+        read_table(json_file(toy_table))
+
+
+def test_rows_that_are_no_text_are_refused(toy_table: Path) -> None:
+    csv_file(toy_table).write_bytes(csv_file(toy_table).read_bytes() + b"\xff\n")
+    rewrite_header(toy_table, csv_sha256=hashlib.sha256(csv_file(toy_table).read_bytes()).hexdigest())
+    with pytest.raises(NasError, match="is no CSV in UTF-8"):
         read_table(json_file(toy_table))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.errors import NasError
@@ -13,6 +13,7 @@ COUNT = np.array([5.0, 9.0, 6.0, 8.0, 7.0, 9.0, 5.0, 8.0, 6.0, 7.0])
 TERMS = st.tuples(st.floats(-0.02, 0.1), st.floats(0.5, 2.0), st.floats(-0.002, 0.01))
 
 
+@settings(deadline=None)
 @given(TERMS, st.sampled_from(list(MIN_FIT)))
 def test_each_form_recovers_the_terms_it_has(terms: tuple[float, float, float], form: str) -> None:
     truth = Correction(form, terms[0] if form == "affine" else 0.0, terms[1], terms[2] if form == "blocks" else 0.0)

@@ -15,7 +15,11 @@ from nas.errors import NasError, did_you_mean
 
 # Where each algorithm lives; resolved on use, so that the package stays light.
 ALGORITHMS = {
+    "surrogate": "nas.search.surrogate:Surrogate",
     "nsga2": "nas.search.nsga2:Nsga2",
+    "local": "nas.search.local:LocalSearch",
+    "tpe": "nas.search.tpe:Tpe",
+    "sensitivity": "nas.search.sensitivity:Sensitivity",
     "random": "nas.search.random_search:RandomSearch",
 }
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from nas.errors import NasError, did_you_mean
 from nas.search import load_algorithm
+from nas.search.agreement import pairs_in_order
+from nas.search.assess import Metrics, assess
 from nas.search.pareto import hypervolume, non_dominated
 from nas.search.problem import (
     Constraint,
@@ -18,6 +18,7 @@ from nas.search.problem import (
     Evaluation,
     Genome,
     Objective,
+    PredictingAlgorithm,
     Problem,
     SearchAlgorithm,
     SearchResult,
@@ -25,13 +26,10 @@ from nas.search.problem import (
     as_tuples,
     canonical,
     costs_of,
-    price,
-    values_of,
-    violations,
+    share_name,
 )
 from nas.search.random_search import list_unseen
-
-Metrics = Mapping[str, float]
+from nas.search.unsatisfied import nothing_found
 
 MAX_BARREN = 2000  # candidates asked in a row, none of them feasible and new, before the search gives up
 
@@ -41,10 +39,10 @@ def search(
     *,
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint] = (),
-    algorithm: str = "nsga2",
+    algorithm: str = "surrogate",
     budget: int = 300,
     seed: int = 0,
-    batch: int = 20,
+    batch: int = 10,
     known: Mapping[Genome, Metrics] | None = None,
     record: Callable[[Evaluation], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -75,7 +73,8 @@ def search(
     known = known or {}
     waiting = check_initial(space, initial)[:budget]
     evaluations: list[Evaluation] = []
-    rejected: list[Metrics] = []
+    rejected: dict[Genome, Metrics] = {}
+    order: list[tuple[float, int]] = []
     batch_ends: list[int] = []
     seen: set[Genome] = set()
 
@@ -87,9 +86,12 @@ def search(
             progress(len(evaluations), budget)
 
     for genomes in batches(space, proposer, waiting, batch, budget, evaluations, seen):
-        costs, excess, turned_down = assess(problem, genomes, known, note, clock)
+        predicted = proposer.predict(genomes) if isinstance(proposer, PredictingAlgorithm) else None
+        rivals = costs_of(problem.objectives, front_of(problem, evaluations))
+        costs, excess, turned_down = assess(problem, genomes, rivals, known, note, clock)
         proposer.tell(genomes, costs, excess)
-        rejected += turned_down
+        rejected |= turned_down
+        order += [] if predicted is None else compare_order(problem, predicted[excess == 0], costs[excess == 0])
         batch_ends.append(len(evaluations))
     if not succeeded(evaluations):
         raise nothing_found(problem, evaluations, rejected)
@@ -104,6 +106,8 @@ def search(
         num_asked=len(seen),
         num_infeasible=len(rejected),
         stopped_by=why_stopped(space, seen, len(evaluations) == budget),
+        order_right=share_right(order),
+        saved_share=saved_share(problem, evaluations),
     )
 
 
@@ -148,56 +152,6 @@ def drop_seen(space: DesignSpace, genomes: np.ndarray, seen: set[Genome]) -> np.
     return as_genomes(space, fresh)
 
 
-def assess(
-    problem: Problem,
-    genomes: np.ndarray,
-    known: Mapping[Genome, Metrics],
-    note: Callable[[Evaluation], None],
-    clock: Callable[[], float],
-) -> tuple[np.ndarray, np.ndarray, list[Metrics]]:
-    """Price genomes [k, genes] and evaluate the feasible ones, each passed to `note` before the next begins.
-
-    Returns costs [k, objectives], violations [k] (infinite where an evaluation failed) and the cheap figures of the
-    infeasible ones.
-    """
-    candidates = [problem.space.decode(genome) for genome in genomes]
-    columns = price(problem, candidates)
-    prices = [{name: float(values[i]) for name, values in columns.items()} for i in range(len(candidates))]
-    excess = violations(problem.constraints, columns, len(candidates))
-    costs = np.full((len(candidates), len(problem.objectives)), np.inf)
-    turned_down: list[Metrics] = [prices[i] for i in np.flatnonzero(excess)]
-    for i in np.flatnonzero(excess == 0):
-        evaluation = evaluate(problem, as_tuples(genomes[i : i + 1])[0], candidates[i], prices[i], known, clock)
-        note(evaluation)
-        if evaluation.failed:
-            excess[i] = np.inf
-        else:
-            costs[i] = costs_of(problem.objectives, [evaluation])[0]
-    return costs, excess, turned_down
-
-
-def evaluate(
-    problem: Problem,
-    genome: Genome,
-    candidate: Any,
-    prices: Metrics,
-    known: Mapping[Genome, Metrics],
-    clock: Callable[[], float],
-) -> Evaluation:
-    """Add the expensive values to the cheap ones: from `known` if there, NaN if a cheap one has failed already."""
-    names = [objective.name for objective in problem.expensive]
-    if genome in known:
-        if missing := set(names) - known[genome].keys():
-            hint = "Resume with the objectives that the search was started with"
-            raise NasError(f"the earlier run has no {', '.join(sorted(missing))} of genome {genome}", hint)
-        return Evaluation(genome, candidate, {**prices, **{name: float(known[genome][name]) for name in names}}, 0.0)
-    if not all(math.isfinite(value) for value in prices.values()):
-        return Evaluation(genome, candidate, {**prices, **dict.fromkeys(names, math.nan)}, 0.0)
-    start = clock()
-    values = {each.name: float(values_of(each.name, each.evaluate, [candidate])[0]) for each in problem.expensive}
-    return Evaluation(genome, candidate, {**prices, **values}, clock() - start)
-
-
 def succeeded(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     """Leave out the failed evaluations."""
     return [evaluation for evaluation in evaluations if not evaluation.failed]
@@ -232,26 +186,22 @@ def hypervolumes(
     return tuple((end, hypervolume(costs, corner)) for end, costs in fronts)
 
 
-def nothing_found(problem: Problem, evaluations: Sequence[Evaluation], rejected: Sequence[Metrics]) -> NasError:
-    """Say why there is no front: every evaluation failed, one limit is out of reach, or all are not held together."""
-    if evaluations:
-        names = sorted({name for each in evaluations for name, x in each.metrics.items() if not math.isfinite(x)})
-        message = f"all {len(evaluations)} evaluations failed: {', '.join(names)} not finite"
-        return NasError(message, "Check that a single candidate can be evaluated")
-    smallest = {each.name: smallest_of(each.name, rejected) for each in problem.constraints}
-    binding = max(problem.constraints, key=lambda each: (smallest[each.name] - each.at_most) / (abs(each.at_most) or 1))
-    limit, low = f"{binding.name} <= {binding.at_most:g}", smallest[binding.name]
-    if low > binding.at_most:
-        message = f"none of {len(rejected)} candidates has {limit}: the smallest {binding.name} seen is {low:g}"
-        return NasError(message, f"Raise the limit of {binding.name} above that")
-    limits = " and ".join(f"{each.name} <= {each.at_most:g}" for each in problem.constraints)
-    seen = ", ".join(f"{name} {value:g}" for name, value in smallest.items())
-    return NasError(f"none of {len(rejected)} candidates has {limits} together", f"Loosen one; smallest seen: {seen}")
+def compare_order(problem: Problem, predicted: np.ndarray, measured: np.ndarray) -> list[tuple[float, int]]:
+    """Count pairs predicted in the right order, and all, for each expensive objective of costs [k, objectives]."""
+    columns = [i for i, objective in enumerate(problem.objectives) if objective.expensive]
+    return [pairs_in_order(predicted[:, i], measured[:, i]) for i in columns]
 
 
-def smallest_of(name: str, rows: Sequence[Metrics]) -> float:
-    """Smallest value of that name that is a number; infinite where none is."""
-    return min((row[name] for row in rows if not math.isnan(row[name])), default=math.inf)
+def share_right(order: Sequence[tuple[float, int]]) -> float | None:
+    """Share of all pairs that were in the right order; None where none was predicted."""
+    total = sum(count for _, count in order)
+    return sum(right for right, _ in order) / total if total else None
+
+
+def saved_share(problem: Problem, evaluations: Sequence[Evaluation]) -> float:
+    """Share of the staged objective's work that was not done."""
+    seen = [evaluation.metrics[share_name(each)] for each in problem.staged for evaluation in evaluations]
+    return 1.0 - sum(seen) / len(seen) if seen else 0.0
 
 
 def check_positive(**counts: int) -> None:

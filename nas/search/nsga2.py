@@ -18,6 +18,7 @@ from pymoo.problems.static import StaticProblem
 
 from nas.search.problem import DesignSpace, Genome, Problem, as_genomes, as_tuples, canonical
 from nas.search.random_search import sample_unseen
+from nas.search.variation import cross, mutate
 
 POPULATION = 20  # of 20 to 60 the best hypervolume after 300 evaluations of 20 three-way genes with epistasis
 MATING_ROUNDS = 10  # matings that may give only seen children before random genomes fill the batch
@@ -77,40 +78,25 @@ class Nsga2:
 
 
 class ActiveCrossover(Crossover):
-    """Uniform crossover to one child; a gene active in one parent only comes from that parent.
-
-    In canonical genomes an inactive gene is 0, which says nothing about what the gene should be.
-    """
+    """Uniform crossover of active genes to one child."""
 
     def __init__(self, space: DesignSpace) -> None:
         super().__init__(n_parents=2, n_offsprings=1)
         self.space = space
 
     def _do(self, _: Any, X: np.ndarray, *args: Any, random_state: Any = None, **kwargs: Any) -> np.ndarray:
-        mother, father = X
-        in_mother, in_father = self.space.active(mother), self.space.active(father)
-        from_mother = np.where(in_mother == in_father, random_state.random(mother.shape) < 0.5, in_mother)
-        return np.where(from_mother, mother, father)[None]
+        return cross(X[0], X[1], self.space.active(X[0]), self.space.active(X[1]), random_state)[None]
 
 
 class ActiveMutation(Mutation):
-    """Change each active gene that has a choice with probability 1 / number of these, and draw the sleeping ones anew.
-
-    A sleeping gene is drawn so that, where the mutation wakes it, it does not always wake as 0.
-    """
+    """Change about one active gene, and draw the sleeping ones anew."""
 
     def __init__(self, space: DesignSpace) -> None:
         super().__init__()
         self.space = space
 
     def _do(self, _: Any, X: np.ndarray, *args: Any, random_state: Any = None, **kwargs: Any) -> np.ndarray:
-        cardinalities = np.asarray(self.space.cardinalities)
-        active = self.space.active(X)
-        drawn = random_state.integers(cardinalities, size=X.shape)
-        other = (X + random_state.integers(1, np.maximum(cardinalities, 2), size=X.shape)) % cardinalities
-        num_open = (active & (cardinalities > 1)).sum(axis=1, keepdims=True)
-        chosen = random_state.random(X.shape) < 1 / np.maximum(num_open, 1)
-        return np.where(active, np.where(chosen, other, X), drawn)
+        return mutate(self.space, X, random_state)
 
 
 class Canonical(Repair):

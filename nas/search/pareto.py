@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,11 @@ def non_dominated(costs: np.ndarray) -> np.ndarray:
     return np.asarray(is_nondominated(checked(costs), keep_weakly=True), dtype=bool)
 
 
+def dominate(rivals: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """Mark the rivals [k, objectives] nowhere larger than costs [objectives] and somewhere smaller, bool [k]."""
+    return np.logical_and((rivals <= costs).all(axis=1), (rivals < costs).any(axis=1))
+
+
 def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
     """Volume that the rows dominate below `reference` [objectives]; rows beyond it add nothing.
 
@@ -26,6 +32,30 @@ def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> f
     import moocore
 
     return float(moocore.hypervolume(checked(costs), ref=np.asarray(reference, dtype=float)))
+
+
+def greedy_gains(costs: np.ndarray, front: np.ndarray, reference: np.ndarray, n: int) -> list[int]:
+    """Pick up to n rows of `costs`, one after the other, each the one that adds most hypervolume to all before it.
+
+    `front` [k, objectives] is there from the start; rows that would add nothing are not picked. A row's gain only falls
+    as others are added, so that a row is measured again only when its former gain is the largest left (Minoux 1978).
+    """
+    members = front[non_dominated(front)] if len(front) else front
+    volume = hypervolume(members, reference)
+    heap = [(-np.inf, i, -1) for i in range(len(costs))]  # minus the gain, row, number of picks when it was measured
+    picked: list[int] = []
+    while heap and len(picked) < n:
+        gain, i, measured = heapq.heappop(heap)
+        if measured == len(picked):
+            picked.append(i)
+            members = np.concatenate([members, costs[i : i + 1]])
+            members = members[non_dominated(members)]
+            volume -= gain
+            continue
+        gain = hypervolume(np.concatenate([members, costs[i : i + 1]]), reference) - volume
+        if gain > 1e-12 * abs(volume):
+            heapq.heappush(heap, (-gain, i, len(picked)))
+    return picked
 
 
 def knee(costs: np.ndarray) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from nas.errors import NasError, did_you_mean
+from nas.search.pareto import dominate
 
 Genome = tuple[int, ...]
 Evaluate = Callable[[list[Any]], Sequence[float]]
+EvaluateGenomes = Callable[[np.ndarray], Sequence[float] | np.ndarray]
 
 DIRECTIONS = {"max": "max", "min": "min", "maximize": "max", "minimize": "min"}
 
@@ -34,6 +37,14 @@ class DesignSpace(Protocol):
         """Turn one int vector [genes] into the candidate it stands for."""
 
 
+@runtime_checkable
+class PredictingAlgorithm(Protocol):
+    """An algorithm that says before an evaluation what it expects of it."""
+
+    def predict(self, genomes: np.ndarray) -> np.ndarray | None:
+        """Expect costs [k, objectives] of genomes [k, genes], without a change of state; None while it cannot."""
+
+
 class SearchAlgorithm(Protocol):
     """Proposes genomes and learns from their costs; built from `(problem, rng)`."""
 
@@ -45,19 +56,45 @@ class SearchAlgorithm(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Stages:
+    """Growing parts of one split on which a share, such as an accuracy, is counted.
+
+    `shares` rise to 1, the whole split. `count(candidate, stage)` gives how many are right and how many there are in
+    the part up to that stage; stages are asked in order. For a bound to hold, parts must be random: shuffle once.
+    """
+
+    shares: tuple[float, ...]
+    count: Callable[[Any, int], tuple[float, float]]
+
+    def __post_init__(self) -> None:
+        rising = all(0 < low < high for low, high in itertools.pairwise(self.shares))
+        if not (rising and self.shares and self.shares[0] > 0 and self.shares[-1] == 1):
+            raise NasError(f"the stages {self.shares} do not rise to 1", "For example (0.1, 0.25, 0.5, 1.0)")
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """A figure to make large or small; an expensive one is only ever evaluated on feasible candidates.
 
     `direction` is `max` or `min` (also written `maximize`, `minimize`); `evaluate` maps a list of candidates to one
     float each. A value that is not finite marks the candidate as failed.
+
+    `evaluate_genomes`, which a cheap figure may have too, maps canonical genomes, int [n, genes], to the same values at
+    once: algorithms price ten thousands of candidates, and decoding each would take most of their time.
+
+    `stages`, which one expensive objective may have, lets the search stop an evaluation that is sure to be dominated.
     """
 
     name: str
     direction: str
     evaluate: Evaluate
     expensive: bool = False
+    evaluate_genomes: EvaluateGenomes | None = None
+    stages: Stages | None = None
 
     def __post_init__(self) -> None:
+        if self.stages is not None and not self.expensive:
+            raise NasError(f"'{self.name}' has stages but is not expensive", "Pass expensive=True, or no stages")
         if self.direction not in DIRECTIONS:
             hint = did_you_mean(self.direction, DIRECTIONS)
             raise NasError(f"objective '{self.name}' has the unknown direction '{self.direction}'", hint)
@@ -71,11 +108,15 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A limit that holds when `evaluate` gives at most `at_most`; cheap by definition."""
+    """A limit that holds when `evaluate` gives at most `at_most`; cheap by definition.
+
+    `evaluate_genomes` is as in `Objective`.
+    """
 
     name: str
     at_most: float
     evaluate: Evaluate
+    evaluate_genomes: EvaluateGenomes | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.at_most):
@@ -108,6 +149,10 @@ class SearchResult:
     `hypervolume_history` = (number of evaluations, hypervolume) after each batch, against `reference_point`, which is
     fixed during the search and in the objectives' own units; `num_asked` counts distinct genomes, `num_infeasible`
     those turned down before any expensive evaluation; `stopped_by` is `budget`, `exhausted` or `barren`.
+
+    `order_right` is the share of pairs of one batch whose order in an expensive objective was predicted rightly before
+    they were evaluated (by chance 0.5), None where the algorithm predicts nothing; `saved_share` the share of a staged
+    objective's work that racing saved.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -118,11 +163,22 @@ class SearchResult:
     num_asked: int
     num_infeasible: int
     stopped_by: str
+    order_right: float | None = None
+    saved_share: float = 0.0
 
     @property
     def num_failed(self) -> int:
         """How many evaluations gave a value that is not finite."""
         return sum(evaluation.failed for evaluation in self.evaluations)
+
+    @property
+    def num_wasted(self) -> int:
+        """How many evaluations failed, or were dominated by an earlier one when they were made."""
+        objectives = [Objective(name, direction, list) for name, direction in self.directions.items()]
+        sound = [evaluation for evaluation in self.evaluations if not evaluation.failed]
+        costs = costs_of(objectives, sound)
+        beaten = [bool((dominate(costs[:i], costs[i])).any()) for i in range(len(costs))]
+        return self.num_failed + sum(beaten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +204,18 @@ class Problem:
             if functions.setdefault(name, constraint.evaluate) != constraint.evaluate:
                 raise NasError(f"two different functions are both called '{name}'", "Share one, or rename one")
 
+        if sum(objective.stages is not None for objective in self.objectives) > 1:
+            raise NasError("two objectives have stages", "Give stages to the one that takes longest")
+
     @property
     def expensive(self) -> tuple[Objective, ...]:
         """The objectives that cost an evaluation of the budget."""
         return tuple(objective for objective in self.objectives if objective.expensive)
+
+    @property
+    def staged(self) -> tuple[Objective, ...]:
+        """The objectives that are raced: one or none."""
+        return tuple(objective for objective in self.objectives if objective.stages is not None)
 
 
 def as_genomes(space: DesignSpace, rows: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
@@ -169,7 +233,7 @@ def as_tuples(genomes: np.ndarray) -> list[Genome]:
     return [tuple(row) for row in genomes.tolist()]
 
 
-def values_of(name: str, evaluate: Evaluate, candidates: list[Any]) -> np.ndarray:
+def values_of(name: str, evaluate: Callable[[Any], Any], candidates: Any) -> np.ndarray:
     """Evaluate candidates to float [n]; `NasError` unless there is one value for each."""
     values = np.asarray(evaluate(candidates), dtype=float)
     if values.shape != (len(candidates),):
@@ -180,9 +244,17 @@ def values_of(name: str, evaluate: Evaluate, candidates: list[Any]) -> np.ndarra
 
 def price(problem: Problem, candidates: list[Any]) -> dict[str, np.ndarray]:
     """Evaluate everything cheap, each name once: name -> float [n]."""
-    cheap = {objective.name: objective.evaluate for objective in problem.objectives if not objective.expensive}
-    cheap |= {constraint.name: constraint.evaluate for constraint in problem.constraints}
-    return {name: values_of(name, evaluate, candidates) for name, evaluate in cheap.items()}
+    return {name: values_of(name, each.evaluate, candidates) for name, each in cheap_figures(problem).items()}
+
+
+def cheap_figures(problem: Problem) -> dict[str, Objective | Constraint]:
+    """Cheap objectives and constraints by name; of two that share a name, one that can price genomes at once."""
+    found: dict[str, Objective | Constraint] = {}
+    cheap: list[Objective | Constraint] = [objective for objective in problem.objectives if not objective.expensive]
+    for each in [*cheap, *problem.constraints]:
+        if each.name not in found or found[each.name].evaluate_genomes is None:
+            found[each.name] = each
+    return found
 
 
 def violations(constraints: Sequence[Constraint], prices: Mapping[str, np.ndarray], n: int) -> np.ndarray:
@@ -204,3 +276,8 @@ def costs_of(objectives: Sequence[Objective], evaluations: Sequence[Evaluation])
     """Values of the objectives, signed so that small is good; float [n, objectives]."""
     rows = [[objective.sign * each.metrics[objective.name] for objective in objectives] for each in evaluations]
     return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
+
+
+def share_name(objective: Objective) -> str:
+    """Name under which an evaluation's metrics hold the share of the split that a staged objective saw."""
+    return f"{objective.name}_share"

@@ -7,6 +7,7 @@ from collections.abc import Set
 import numpy as np
 
 from nas.search.problem import DesignSpace, Genome, Problem, as_genomes, as_tuples, canonical
+from nas.search.variation import single_changes
 
 DRAWS = 20  # rounds of random draws before what is left is listed
 POOL = 4096  # how many listed genomes suffice to choose from
@@ -65,12 +66,3 @@ def list_unseen(space: DesignSpace, seen: Set[Genome], limit: int) -> list[Genom
         queue += sorted(new)
         unseen += sorted(new - seen)
     return unseen
-
-
-def single_changes(space: DesignSpace, genomes: np.ndarray) -> np.ndarray:
-    """Every genome with one gene set to each of its choices, int [n * sum(cardinalities), genes]."""
-    genes = np.repeat(np.arange(len(space.cardinalities)), space.cardinalities)
-    choices = np.concatenate([np.arange(cardinality) for cardinality in space.cardinalities])
-    changed = np.repeat(genomes[:, None, :], len(genes), axis=1)  # n changes genes
-    changed[:, np.arange(len(genes)), genes] = choices
-    return changed.reshape(-1, genomes.shape[1])

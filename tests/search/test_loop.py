@@ -146,7 +146,8 @@ def test_initial_genomes_come_first_in_canonical_form_and_count():
 def test_one_seed_gives_one_result_and_another_seed_another(algorithm):
     first, again, other = (run(algorithm=algorithm, seed=seed, budget=30, batch=8) for seed in (1, 1, 2))
     assert first == again
-    assert genomes_of(first.evaluations) != genomes_of(other.evaluations)
+    if algorithm != "sensitivity":  # which draws nothing once it has a base
+        assert genomes_of(first.evaluations) != genomes_of(other.evaluations)
 
 
 def sometimes_failing(candidates):
@@ -163,7 +164,7 @@ RESUMED = {
 
 
 @EVERY_ALGORITHM
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(k=st.integers(0, 25), seed=st.integers(0, 3))
 def test_a_search_interrupted_anywhere_and_resumed_equals_one_never_interrupted(algorithm, k, seed):
     def interrupt(done, budget):
@@ -232,7 +233,7 @@ def test_an_unreachable_limit_is_named_with_the_smallest_value_seen():
     params = Constraint("num_params", 100, lambda candidates: [len(candidate) for candidate in candidates])
     with pytest.raises(NasError) as error:
         run(objectives=objectives, constraints=[params, Constraint("latency_ms", 0.5, latencies)])
-    assert error.value.message == "none of 52 candidates has latency_ms <= 0.5: the smallest latency_ms seen is 1"
+    assert error.value.message == "none of 52 candidates has latency_ms <= 0.5: the smallest latency_ms found is 1"
     assert "latency_ms" in error.value.hint
     assert not called
 
@@ -241,7 +242,7 @@ def test_limits_that_only_exclude_each_other_are_all_named():
     negated = Constraint("slowness", -4.0, lambda candidates: [-latency for latency in latencies(candidates)])
     with pytest.raises(NasError, match="latency_ms <= 3 and slowness <= -4 together") as error:
         run(constraints=[Constraint("latency_ms", 3.0, latencies), negated])
-    assert "smallest seen: latency_ms 1, slowness -9" in error.value.hint
+    assert "smallest found, each for itself: latency_ms 1, slowness -9" in error.value.hint
 
 
 def test_a_search_that_finds_nothing_feasible_in_a_huge_space_gives_up():

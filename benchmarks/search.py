@@ -3,9 +3,10 @@
     python benchmarks/search.py --run runs/DEMO --seeds 10 --json search.json
 
 Every algorithm gets the same objectives, the same three first candidates (all genes at their first, middle and last
-choice) and 300 evaluations, of which repeated ones count. Ours ask 10 at a time. The reference point is fixed by the problem, the best known
-front is the union of long evolutions on the true figures and of everything the compared runs found. Prints a Markdown
-table of medians over seeds; ratios are paired by seed. Without --run the problem `supernet` is left out.
+choice) and 300 evaluations, of which repeated ones count. Ours ask 10 at a time. The reference point is fixed by the
+problem, the best known front is the union of long evolutions on the true figures and of everything the compared runs
+found. Prints a Markdown table of medians over seeds; ratios are paired by seed. Without --run the problem `supernet` is
+left out.
 """
 
 from __future__ import annotations

@@ -203,7 +203,9 @@ def search_command(
     min_accuracy: Annotated[
         float | None, typer.Option("--min-accuracy", min=0.0, max=1.0, help="Keep only these on the front.")
     ] = None,
-    algorithm: Annotated[str, typer.Option("--algorithm", help="nsga2 or random.")] = "nsga2",
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", help="surrogate, nsga2, local, tpe, sensitivity or random.")
+    ] = "surrogate",
     budget: Annotated[int, typer.Option("--budget", min=1, help="Subnets whose accuracy is measured.")] = 200,
     measured_only: Annotated[bool, typer.Option("--measured-only", help="Refuse predicted latencies.")] = False,
     run: Run = None,

@@ -78,7 +78,7 @@ class Surrogate:
         """Choose up to n unseen genomes, int [k, genes]: a first design, or the best by prediction and some others."""
         if n <= 0:
             return self.genomes[:0]
-        sound: np.ndarray = np.isfinite(self.costs).all(axis=1)
+        sound = np.asarray(np.isfinite(self.costs).all(axis=1))
         if sound.sum() < DESIGN:
             return first_design(self.space, self.prices, self.rng, self.seen, n)
         self.fit(sound)

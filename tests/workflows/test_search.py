@@ -275,7 +275,7 @@ def test_the_limit_that_the_refusal_proposes_can_be_reached(workspace):
 
 
 def test_limits_that_no_candidate_holds_are_refused_without_an_evaluation(workspace, evaluated):
-    with pytest.raises(NasError, match="num_params <= 10: the smallest num_params seen is"):
+    with pytest.raises(NasError, match="num_params <= 10: the smallest num_params found is"):
         search_toy(max_params=10.0)
     assert evaluated == []
     assert search_toy(budget=5)["fronts"]["cpu"]  # and the refused search does not stand in the way

@@ -9,10 +9,10 @@ demo: $(VENV)/.installed
 	$(BIN)/nas demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
 
 check: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -m "not slow and not gpu" -x
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu" -x
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check nas tests benchmarks

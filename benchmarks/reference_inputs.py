@@ -19,8 +19,9 @@ from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import load_dataset
 from nas.evaluation.finetune import Recipe, train_model
 from nas.evaluation.reference import Reference, build_reference
-from nas.hardware.backends import one_thread, onnxruntime_session
+from nas.hardware.call import Setting, arithmetic
 from nas.hardware.measure import measure_interleaved
+from nas.hardware.onnx_runtime import onnxruntime_call
 
 
 def main() -> None:
@@ -46,9 +47,9 @@ def main() -> None:
         trained = train_model(model, dataset, Recipe(epochs=args.epochs, learning_rate=float(rate)), args.seed)
         seconds = time.process_time() - start
         accuracy = model_accuracy(trained, validation)
-        with one_thread():
+        with arithmetic(Setting()):
             shape = (1, 3, reference.resolution, reference.resolution)
-            call = onnxruntime_session(copy.deepcopy(trained), shape)
+            call = onnxruntime_call(copy.deepcopy(trained), shape, Setting())
             ms = measure_interleaved({"model": call})["model"].ms
         print(f"{reference!s:<28}{float(rate):>8g}{accuracy:>12.2%}{ms:>20.3f}{seconds:>15.0f}", flush=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import sys
@@ -39,6 +40,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue where an interr
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")]
 
 EXIT_USAGE, EXIT_USER, EXIT_CHECK, EXIT_INTERRUPTED = 2, 3, 4, 130
+REFUSED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 RESUMABLE = ("train-supernet", "profile", "search")
 
 
@@ -150,10 +152,16 @@ def profile_command(
     space: Annotated[str, typer.Option("--space", help="A shipped space or a YAML file.")] = "scan-mix-tiny",
     data: Annotated[str | None, typer.Option("--data", help="Take the number of classes from this data set.")] = None,
     run: Annotated[Path | None, typer.Option("--run", help="Take space and classes from this run instead.")] = None,
-    backend: Annotated[str, typer.Option("--backend", help="onnxruntime or eager.")] = "onnxruntime",
-    dtype: Annotated[str, typer.Option("--dtype", help="fp32.")] = "fp32",
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images per call.")] = 1,
+    backend: Annotated[
+        str | None,
+        typer.Option("--backend", help="onnxruntime, eager, compile, cudagraph or openvino [by the kind of device]."),
+    ] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16 [of the backend].")] = None,
+    batch: Annotated[int, typer.Option("--batch", "--batch-size", min=1, help="Images per call.")] = 1,
     validate: Annotated[int, typer.Option("--validate", min=0, help="Whole networks that judge the table.")] = 24,
+    sample: Annotated[
+        int, typer.Option("--sample", min=0, help="Measure about so many blocks, interpolate the others; 0 is all.")
+    ] = 0,
     resume: Resume = False,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -164,24 +172,17 @@ def profile_command(
     \b
     Examples:
       nas profile --device cpu
-      nas profile --device cpu --space my_space.yaml --batch 8
+      nas profile --device cpu --space scan-mix --batch 8 --sample 400
       nas profile --device cpu --run runs/first
+      nas profile --device a100 --space scan-mix-small      (on the A100 itself)
     """
-    from nas.hardware.profile import Plan
-    from nas.workflows.profile import check_is_here, profile_device, space_to_measure
+    from nas.workflows.profile import device_here, plan_for, profile_device, profile_lines, space_to_measure
 
-    check_is_here(device)
-    plan = Plan(backend=backend, dtype=dtype, batch=batch, networks=validate, seed=seed)
+    here = device_here(device, backend)
+    plan = plan_for(here, backend, dtype, batch=batch, networks=validate, seed=seed, sample=sample)
     measured = space_to_measure(space, data, run)
-    found = profile_device(device=device, space=measured, plan=plan, resume=resume, talk=talk_of(quiet))
-    lines = [f"table: {found['table']}, {found['rows']} measured blocks"]
-    if validate:
-        lines.append(
-            f"held-out networks: MAPE {found['mape']:.1%}, Kendall tau {found['kendall_tau']:.2f} "
-            f"(rerun noise {found['noise_mape']:.1%}; MACs alone: MAPE {found['macs_mape']:.1%}, "
-            f"tau {found['macs_tau']:.2f})"
-        )
-    give(found, as_json, [*lines, f"next: nas search --device {device} --max-latency 1ms"])
+    found = profile_device(device=here, space=measured, plan=plan, resume=resume, talk=talk_of(quiet))
+    give(found, as_json, [*profile_lines(found), f"next: nas search --device {device} --max-latency 1ms"])
     if not found["passed"]:
         raise NasCheckFailed("the table predicts whole networks badly: measure again when the machine is quieter")
 
@@ -401,6 +402,15 @@ def main() -> None:
     except NasCheckFailed as error:
         print(f"check failed: {error}", file=sys.stderr)
         sys.exit(EXIT_CHECK)
+    except OSError as error:
+        if error.errno not in REFUSED_WRITES:
+            raise
+        print(
+            f"error: cannot write{f' {error.filename}' if error.filename else ''}: {error.strerror}. "
+            "Make room, or choose another folder; what was written before is whole",
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_USER)
     except SystemExit as stop:  # typer makes this of every end, of Ctrl-C too
         if stop.code == EXIT_INTERRUPTED:
             print(f"\ninterrupted; continue with: {resume_command(sys.argv[1:])}", file=sys.stderr)

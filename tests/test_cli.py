@@ -137,7 +137,7 @@ def test_a_failed_check_exits_with_4_after_its_result(nas, here, monkeypatch, on
     from nas.workflows import profile
 
     found = {"table": "latency_tables/cpu/x.json", "rows": 22, "mape": 0.5, "kendall_tau": 0.1, "noise_mape": 0.01}
-    found |= {"macs_mape": 0.6, "macs_tau": 0.2, "passed": False}
+    found |= {"macs_mape": 0.6, "macs_tau": 0.2, "p90": 0.7, "bias": 0.5, "measured_rows": 22, "passed": False}
     monkeypatch.setattr(profile, "profile_device", lambda **options: found)
     told = nas("profile", "--device", "cpu", "--space", "toy", "--json")
     assert told.code == 4

@@ -1,115 +1,89 @@
-"""Backends: what turns a module into a callable that runs it once, on one thread of the CPU."""
+"""Backends: what can run a module, where, in which dtypes, and which clock sees its work."""
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
-Shape = tuple[int, ...]
-INPUT, OUTPUT = "images", "logits"
-OPSET = 17
+from nas.errors import NasError, did_you_mean
+from nas.hardware.call import Prepare, Setting
+from nas.hardware.measure import Clock
+from nas.hardware.onnx_runtime import onnxruntime_call
+from nas.hardware.openvino_call import openvino_call
+from nas.hardware.torch_calls import compile_call, cudagraph_call, eager_call
+
+DEFAULT_BACKENDS = {"cpu": ("onnxruntime", "fp32"), "cuda": ("cudagraph", "bf16")}  # by kind of device
 
 
-def export_onnx(module: nn.Module, shape: Shape, opset: int = OPSET) -> bytes:
-    """Export `module` for inputs of `shape` (batch first, fixed) as ONNX with input `images` and output `logits`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """A way to run modules: how one is prepared, the dtypes it computes in by kind of device, the package behind it.
 
-    The legacy exporter is used on purpose: 0.03 s per block against seconds.
+    `threads_of_its_own` says that work is done by threads other than the calling one.
     """
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.filterwarnings("ignore", message=r".*legacy TorchScript-based ONNX export.*")
-        # While tracing, a shape is made of 0-d tensors: Python and NumPy may use them, the shape is fixed here.
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-        warnings.filterwarnings("ignore", message=r"__array__ implementation doesn't accept a copy keyword")
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx.*")
-        torch.onnx.export(
-            module.eval(),
-            (torch.zeros(shape),),
-            buffer,  # type: ignore[arg-type]
-            dynamo=False,
-            opset_version=opset,
-            do_constant_folding=True,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
+
+    prepare: Prepare
+    dtypes: Mapping[str, tuple[str, ...]]
+    package: str = "torch"
+    threads_of_its_own: bool = False
+
+
+GPU_DTYPES = ("bf16", "fp16", "tf32", "fp32")
+BACKENDS: dict[str, Backend] = {
+    "onnxruntime": Backend(prepare=onnxruntime_call, dtypes={"cpu": ("fp32",)}, package="onnxruntime"),
+    "eager": Backend(prepare=eager_call, dtypes={"cpu": ("fp32", "bf16"), "cuda": GPU_DTYPES}),
+    "compile": Backend(prepare=compile_call, dtypes={"cpu": ("fp32", "bf16"), "cuda": GPU_DTYPES}),
+    "cudagraph": Backend(prepare=cudagraph_call, dtypes={"cuda": GPU_DTYPES}),
+    "openvino": Backend(
+        prepare=openvino_call, dtypes={"cpu": ("fp32", "bf16")}, package="openvino", threads_of_its_own=True
+    ),
+}
+
+
+def check_backend(name: str, setting: Setting) -> None:
+    """Raise `NasError` where a backend does not exist, is not installed, or cannot compute in this setting."""
+    if name not in BACKENDS:
+        raise NasError(f"there is no backend '{name}'", did_you_mean(name, BACKENDS))
+    dtypes = BACKENDS[name].dtypes
+    if setting.kind not in dtypes:
+        here = [each for each, backend in BACKENDS.items() if setting.kind in backend.dtypes]
+        needs = "a CUDA device" if setting.kind == "cpu" else "a CPU"
+        raise NasError(f"the backend {name} needs {needs}", f"Here there are: {', '.join(here)}")
+    if setting.dtype not in dtypes[setting.kind]:
+        raise NasError(
+            f"the backend {name} is not measured in {setting.dtype} on a {setting.kind} device",
+            f"Give --dtype {' or '.join(dtypes[setting.kind])}",
         )
-    return buffer.getvalue()
-
-
-def one_thread_options() -> object:
-    """Session options of the protocol: one thread that never spins, sequential, every graph optimisation."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3
-    return options
-
-
-def onnxruntime_session(module: nn.Module, shape: Shape) -> Callable[[], None]:
-    """Export `module` and bind its ONNX Runtime session to fixed input and output memory."""
-    return run_onnx(export_onnx(module, shape), shape)
-
-
-def run_onnx(model: bytes, shape: Shape) -> Callable[[], None]:
-    """Open an ONNX Runtime session on `model`; the callable runs it once on fixed memory."""
-    import onnxruntime as ort
-
-    session = ort.InferenceSession(model, one_thread_options(), providers=["CPUExecutionProvider"])
-    images = ort.OrtValue.ortvalue_from_numpy(fixed_input(shape))
-    binding = session.io_binding()
-    binding.bind_ortvalue_input(session.get_inputs()[0].name, images)
-    binding.bind_output(session.get_outputs()[0].name)
-    session.run_with_iobinding(binding)
-    logits = binding.get_outputs()[0]  # its shape is known now: bind this very memory
-    binding.bind_ortvalue_output(session.get_outputs()[0].name, logits)
-    return lambda: session.run_with_iobinding(binding)
-
-
-def eager_call(module: nn.Module, shape: Shape) -> Callable[[], Tensor]:
-    """Run `module` as PyTorch runs it by itself; use it within `one_thread()`."""
-    images = torch.from_numpy(fixed_input(shape))
-    module = module.eval()
-
-    def run() -> Tensor:
-        with torch.no_grad():
-            return module(images)
-
-    return run
-
-
-def fixed_input(shape: Shape) -> np.ndarray:
-    """Float32 normal noise that is the same at every call; never denormal, whose arithmetic is slow."""
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch compute on the calling thread only, and restore what was set before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    backend_version(name)
 
 
 def backend_version(name: str) -> str:
-    """Version of the library behind a backend."""
-    return version({"onnxruntime": "onnxruntime", "eager": "torch"}[name])
+    """Version of the library behind a backend; `NasError` where it is not installed."""
+    package = BACKENDS[name].package
+    try:
+        return version(package)
+    except PackageNotFoundError as error:
+        others = [each for each, backend in BACKENDS.items() if backend.package == "torch"]
+        remedy = f"pip install {package}, or give another: --backend {' or '.join(others)}"
+        raise NasError(f"the backend {name} needs the package {package}, which is not installed", remedy) from error
 
 
-BACKENDS: dict[str, Callable[[nn.Module, Shape], Callable[[], object]]] = {
-    "onnxruntime": onnxruntime_session,
-    "eager": eager_call,
-}
+def clock_of(name: str, setting: Setting) -> Clock:
+    """The clock that sees the work of a backend, in seconds.
+
+    On a CPU it is CPU time, of the calling thread or, where others work, of the process: what other programs take does
+    not count. On a GPU it is time on the wall, read when all submitted work is done.
+    """
+    if setting.kind == "cuda":
+        return finished_clock
+    return time.process_time if BACKENDS[name].threads_of_its_own else time.thread_time
+
+
+def finished_clock() -> float:
+    """Read the clock on the wall once the GPU has finished what was submitted to it."""
+    torch.cuda.synchronize()
+    return time.perf_counter()

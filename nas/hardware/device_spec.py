@@ -21,6 +21,7 @@ DTYPES = ("fp32", "tf32", "fp16", "bf16", "int8")
 class DeviceSpec:
     """A GPU by its data sheet. Peaks are dense, at boost clock; `fp32` is that of the vector units.
 
+    `reported_as` are the names that its driver gives it, by which it is known when it is here.
     `launch_us` is the least time of a kernel inside a CUDA graph, `host_launch_us` what the host needs to submit one.
     `unverified` names the figures for which no first-hand source was seen.
     """
@@ -28,6 +29,7 @@ class DeviceSpec:
     name: str
     title: str
     aliases: tuple[str, ...]
+    reported_as: tuple[str, ...]
     peak_tflops: Mapping[str, float]
     bandwidth_gb_s: float
     l2_mb: float
@@ -47,6 +49,7 @@ class DeviceSpec:
 
 
 POSITIVE_FIELDS = ("bandwidth_gb_s", "l2_mb", "sms", "boost_ghz", "power_w", "launch_us", "host_launch_us")
+TEXTS = ("aliases", "reported_as", "sources", "unverified")
 FIELDS = tuple(each.name for each in fields(DeviceSpec) if each.name != "name")
 
 
@@ -84,7 +87,9 @@ def read_spec(path: Path) -> DeviceSpec:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise NasError(f"{path} is not YAML: {error}", "Mend the syntax") from error
-    parts = reader.mapping(root, FIELDS, required=FIELDS, what="a data sheet")
+    parts = reader.mapping(
+        root, FIELDS, required=[name for name in FIELDS if name != "reported_as"], what="a data sheet"
+    )
     peaks = reader.mapping(parts["peak_tflops"], DTYPES, required=("fp32",), what="peak_tflops")
     values: dict[str, Any] = {
         "name": path.parent.name,
@@ -92,7 +97,7 @@ def read_spec(path: Path) -> DeviceSpec:
         "peak_tflops": {dtype: float(reader.one(peaks[dtype], above_zero, dtype)) for dtype in peaks},
     }
     values |= {name: reader.one(parts[name], above_zero, name) for name in POSITIVE_FIELDS}
-    values |= {name: texts(reader, parts[name], name) for name in ("aliases", "sources", "unverified")}
+    values |= {name: texts(reader, parts[name], name) if name in parts else () for name in TEXTS}
     if not values["sources"]:
         reader.fail(parts["sources"], "a data sheet needs a source", "Name the page or document")
     known = {*POSITIVE_FIELDS, *DTYPES}

@@ -25,10 +25,13 @@ class Journal:
     @classmethod
     @contextmanager
     def open(cls, path: Path, settings: dict[str, Any], resume: bool) -> Iterator[Journal]:
-        """Start a journal or, with `resume`, go on with the one there is; `NasError` where its settings are others."""
+        """Start a journal or, with `resume`, go on with the one there is.
+
+        `NasError` where its settings are others, or another process is writing to it.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         settings = json.loads(json.dumps(settings))
-        with path.open("a+" if resume else "w+") as file:
+        with alone(path), path.open("a+" if resume else "w+") as file:
             visits = read_visits(file, settings)
             if file.tell() == 0:
                 file.write(json.dumps(settings) + "\n")
@@ -44,6 +47,18 @@ class Journal:
     def remove(self) -> None:
         """Delete the file: the table is written, the journal has done its work."""
         self.path.unlink()
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock beside a journal; `NasError` where another process holds it."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
+            yield
+    except Timeout as error:
+        raise NasError(f"another nas profile is measuring {path.name.split('.')[0]}", "Wait until it ends") from error
 
 
 def read_visits(file: TextIO, settings: dict[str, Any]) -> list[Visit]:

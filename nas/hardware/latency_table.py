@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nas.errors import NasError, did_you_mean
 from nas.hardware.correction import Correction
-from nas.hardware.device import Device, known_devices, table_roots
+from nas.hardware.device import Device, known_devices, table_roots, this_machine
 from nas.hardware.device_spec import device_name, spec_files
 from nas.hardware.price_list import PriceList, price_list
 from nas.hardware.table_file import Row, broken, read_header, read_table
@@ -183,7 +183,14 @@ def tables_of(device: str) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def tables_here(device: str) -> list[tuple[Path, dict[str, Any]]]:
-    """List the header files of a device's tables, by its name or an alias; [] where it has none."""
+    """List the header files of a device's tables, by its name or an alias; [] where it has none.
+
+    `cpu` is this CPU: first what was measured under that name, then the tables of CPUs of this kind, then of others.
+    """
+    if device == "cpu":
+        others = [pair for name in known_devices() if name.startswith("cpu-") for pair in headers_of(name)]
+        machine = this_machine()
+        return headers_of(device) + sorted(others, key=lambda pair: is_foreign(pair[1], machine))
     return headers_of(device) or headers_of(device_name(device))
 
 
@@ -243,9 +250,14 @@ def interval_in_words(latency: Latency) -> str:
 
 def foreign(table: LatencyTable, machine: Device) -> bool:
     """Say whether a CPU table comes from another kind of CPU than `machine`; the number of cores does not matter."""
-    if table.header["device_kind"] != "cpu":
+    return is_foreign(table.header, machine)
+
+
+def is_foreign(header: dict[str, Any], machine: Device) -> bool:
+    """Say so from the header of the table."""
+    if header["device_kind"] != "cpu":
         return False
-    there = table.header["fingerprint"]
+    there = header["fingerprint"]
     return any(there.get(name) != machine.fingerprint.get(name) for name in ("model", "family", "flags"))
 
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import math
 import os
-import platform
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,13 +21,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from nas.errors import NasError, did_you_mean
-from nas.hardware.backends import BACKENDS, Shape, backend_version, one_thread
+from nas.hardware.backends import BACKENDS, clock_of
+from nas.hardware.call import Call, Setting, Shape, arithmetic
 from nas.hardware.device import Device
+from nas.hardware.gpu import read_clocks
+from nas.hardware.interpolation import choose_measured, interpolate
 from nas.hardware.journal import Journal
 from nas.hardware.latency_table import UNVALIDATED_SIGMA, LatencyTable
-from nas.hardware.measure import Clock, Measurement, one_round, summarise
-from nas.hardware.table_file import SCHEMA_VERSION, Row, write_table
+from nas.hardware.measure import PROTOCOLS, Clock, Measurement, one_round, summarise
+from nas.hardware.plan import Plan, begin_header, check_plan
+from nas.hardware.table_file import Row, write_table
 from nas.hardware.validation import MeasuredNetwork, validate
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost, macs
@@ -40,34 +41,10 @@ from nas.supernet.subnet import build_operator, build_subnet, fold_norms
 
 NULL = "null"
 MIN_MS = 1e-6  # what a row says whose operator could not be told from an empty call
-PROTOCOL: dict[str, Any] = {"min_sample_ms": 0.5, "warmup": 3}
-UNCERTAIN = 0.03  # a minimum that no second round comes this near to is measured again
+UNCERTAIN = 0.03  # a figure that the rounds do not agree on this closely is measured again
 POOL = 400  # sampled networks, of which the validation takes a stratified part
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 Target = tuple[Callable[[], nn.Module], Shape]  # what to measure: makes the module; its input
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to measure and how: the setting of the table, the whole networks that judge it, the protocol."""
-
-    backend: str = "onnxruntime"
-    dtype: str = "fp32"
-    batch: int = 1
-    threads: int = 1
-    networks: int = 24
-    n_fit: int = 10
-    rounds: int = 3
-    samples: int = 20
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise NasError(f"there is no backend '{self.backend}'", did_you_mean(self.backend, BACKENDS))
-        if (self.dtype, self.threads) != ("fp32", 1):
-            raise NasError(f"a CPU is not measured in {self.dtype} on {self.threads} threads", "Use fp32 and 1 thread")
-        if min(self.batch, self.rounds, self.samples) < 1 or 0 < self.networks < self.n_fit + 2:
-            raise NasError("the plan measures too little", f"Give at least {self.n_fit + 2} networks, or 0 for none")
 
 
 def profile(
@@ -80,40 +57,55 @@ def profile(
     progress: Progress = lambda what, done, total: None,
     build: Callable[[Operator], nn.Module] = build_operator,
     build_network: Callable[[Architecture, int], nn.Module] = build_subnet,
-    clock: Clock = time.thread_time,
+    clock: Clock | None = None,
 ) -> LatencyTable:
-    """Measure every operator of `space` on this machine and write `path`.csv and `path`.json.
+    """Measure the operators of `space` on this machine and write `path`.csv and `path`.json.
 
     Every measurement is appended to `path`.partial.jsonl at once; with `resume` those already there are kept. Whole
-    networks are measured in the same rounds as the operators and, for the noise, again when those are over.
+    networks are measured in the same rounds as the operators and, for the noise, again when those are over. `NasError`
+    where the backend does not run here, another process measures this table, or `plan.sample` is too small.
     """
+    setting = check_plan(plan, device)
     networks = validation_networks(space, plan.networks, np.random.default_rng(plan.seed))
-    together, again = targets(space, networks, plan.batch, build, build_network)
-    header = settings(space, device, plan)
-    load_start = os.getloadavg()
-    with Journal.open(path.with_name(f"{path.name}.partial.jsonl"), header, resume) as journal, one_thread():
-        measure_into(journal, together, plan, clock, partial(progress, "operators and networks"))
-        measure_into(journal, again, plan, clock, partial(progress, "networks again"))
-        measured = summarise(journal.visits)
-        rows = {operator.key: row_of(operator, measured, plan.batch) for operator in space.operators()}
-        header |= {"null_ms": measured[NULL].ms, "load_start": load_start, "load_end": os.getloadavg()}
-        header |= {"date": datetime.now(UTC).isoformat("T", "seconds")}
+    every = space.operators()
+    chosen = choose_measured(every, plan.sample) if plan.sample else every
+    together, again = targets(chosen, networks, space.num_classes, plan.batch, build, build_network)
+    clock = clock or clock_of(plan.backend, setting)
+    header, conditions = begin_header(space, device, plan), read_conditions()
+    measured_in = partial(measure_into, plan=plan, setting=setting, clock=clock)
+    with Journal.open(path.with_name(f"{path.name}.partial.jsonl"), header, resume) as journal, arithmetic(setting):
+        measured_in(journal, together, progress=partial(progress, "operators and networks"))
+        measured_in(journal, again, progress=partial(progress, "networks again"))
+        measured = summarise(journal.visits, PROTOCOLS[device.kind].statistic)
+        rows = {operator.key: row_of(operator, measured, plan.batch) for operator in chosen}
+        rows, errors = interpolate(every, rows, plan.batch)
+        header |= {"null_ms": measured[NULL].ms, "date": datetime.now(UTC).isoformat("T", "seconds")}
+        header |= {f"{name}_start": value for name, value in conditions.items()}
+        header |= {f"{name}_end": value for name, value in read_conditions().items()}
+        if errors:
+            header |= {"provenance": "interpolated", "interpolation": {"measured": len(chosen), "kinds": errors}}
         header |= judgement(networks, space, rows, measured, plan)
         write_table(header, rows, path)
         journal.remove()
     return LatencyTable.load(path.with_name(f"{path.name}.json"))
 
 
+def read_conditions() -> dict[str, Any]:
+    """Load averages of the machine and, where there is a GPU, its clocks, power and temperature."""
+    return {"load": os.getloadavg(), "clocks": read_clocks()}
+
+
 def targets(
-    space: SearchSpace,
-    networks: tuple[Architecture, ...],
+    chosen: Sequence[Operator],
+    networks: Sequence[Architecture],
+    num_classes: int,
     batch: int,
     build: Callable[[Operator], nn.Module],
     build_network: Callable[[Architecture, int], nn.Module],
 ) -> tuple[dict[str, Target], dict[str, Target]]:
     """List by name what is measured together, and what is measured again when that is done."""
     together: dict[str, Target] = {NULL: (nn.Identity, (batch, 1))}
-    for operator in space.operators():
+    for operator in chosen:
         make: Callable[[], nn.Module] = partial(build, operator)
         shape: Shape = (batch, operator.in_channels, operator.grid, operator.grid)
         if operator.kind in KINDS:
@@ -122,7 +114,7 @@ def targets(
         together[operator.key] = (make, shape)
     again: dict[str, Target] = {}
     for network in networks:
-        whole = partial(build_network, network, space.num_classes)
+        whole = partial(build_network, network, num_classes)
         shape = (batch, 3, network.resolution, network.resolution)
         together[f"network {network.id}"] = again[f"again {network.id}"] = (whole, shape)
     return together, again
@@ -153,40 +145,49 @@ def in_frame(channels: int, make: Callable[[], nn.Module] = nn.Identity) -> nn.M
 
 
 def measure_into(
-    journal: Journal, targets: dict[str, Target], plan: Plan, clock: Clock, progress: Callable[[int, int], None]
+    journal: Journal,
+    targets: dict[str, Target],
+    *,
+    plan: Plan,
+    setting: Setting,
+    clock: Clock,
+    progress: Callable[[int, int], None],
 ) -> None:
     """Measure what the journal lacks of `targets`, interleaved in rounds, each visit written down at once.
 
     After the rounds of the plan, targets that are still uncertain are visited again, for as many rounds at most.
     """
-    calls: dict[str, Callable[[], object]] = {}
+    protocol = PROTOCOLS[setting.kind]
+    calls: dict[str, Call] = {}
     done, total = 0, len(targets) * (1 + plan.rounds)
     for round_ in range(2 * plan.rounds):
-        names = list(targets) if round_ < plan.rounds else uncertain(journal, targets, round_)
+        names = list(targets) if round_ < plan.rounds else uncertain(journal, targets, round_, protocol.statistic)
         missing = [name for name in names if (round_, name) not in journal.done]
         for name in missing:
             if name not in calls:
-                calls[name] = session(*targets[name], plan)
+                calls[name] = prepare(*targets[name], plan, setting)
                 done += 1
                 progress(done, total)
         wanted = {name: calls[name] for name in missing}
-        for visit in one_round(wanted, round_, samples=math.ceil(plan.samples / plan.rounds), clock=clock, **PROTOCOL):
+        samples = math.ceil(plan.samples / plan.rounds)
+        for visit in one_round(wanted, round_, samples=samples, protocol=protocol, clock=clock):
             journal.append(visit)
             done = min(done + 1, total)
             progress(done, total)
     progress(total, total)
 
 
-def session(make: Callable[[], nn.Module], shape: Shape, plan: Plan) -> Callable[[], object]:
+def prepare(make: Callable[[], nn.Module], shape: Shape, plan: Plan, setting: Setting) -> Call:
     """Make a module, with its norms folded as it is deployed, ready to run; leaves PyTorch's random state alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        return BACKENDS[plan.backend](fold_norms(make()), shape)
+        return BACKENDS[plan.backend].prepare(fold_norms(make()), shape, setting)
 
 
-def uncertain(journal: Journal, targets: dict[str, Target], round_: int) -> list[str]:
-    """Name the targets whose minimum no second round has confirmed before `round_`."""
-    before = summarise(visit for visit in journal.visits if visit.name in targets and visit.round < round_)
+def uncertain(journal: Journal, targets: dict[str, Target], round_: int, statistic: str) -> list[str]:
+    """Name the targets on which the rounds before `round_` do not agree."""
+    earlier = (visit for visit in journal.visits if visit.name in targets and visit.round < round_)
+    before = summarise(earlier, statistic)
     return [name for name, seen in before.items() if seen.sigma_rel > UNCERTAIN]
 
 
@@ -232,41 +233,3 @@ def judgement(
     correction, validation = validate(seen, plan.n_fit)
     sigma_sys = max(validation["rms"], validation["noise_mape"]) if networks else UNVALIDATED_SIGMA
     return {"correction": asdict(correction), "validation": validation, "sigma_sys": sigma_sys}
-
-
-def settings(space: SearchSpace, device: Device, plan: Plan) -> dict[str, Any]:
-    """The part of a table's header that is known before measuring; a measurement resumes under the same one only."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "unit": "ms",
-        "per": "batch",
-        "provenance": "measured",
-        "device": device.name,
-        "device_kind": device.kind,
-        "fingerprint": device.fingerprint,
-        "backend": plan.backend,
-        "dtype": plan.dtype,
-        "batch": plan.batch,
-        "threads": plan.threads,
-        "versions": {
-            plan.backend: backend_version(plan.backend),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "protocol": {
-            "clock_source": "cpu_time of the calling thread",
-            "statistic": "min",
-            "blocks": "between two 1x1 convolutions, less those",
-            **PROTOCOL,
-            "rounds": plan.rounds,
-            "samples": plan.samples,
-            "networks": plan.networks,
-            "n_fit": plan.n_fit,
-            "seed": plan.seed,
-        },
-        "space": space.name,
-        "space_hash": space.hash,
-        "space_definition": space.definition(),
-        "num_classes": space.num_classes,
-        "resolutions": sorted(space.resolutions),
-    }

@@ -16,16 +16,17 @@ from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import Dataset, load_dataset
 from nas.evaluation.finetune import Recipe
 from nas.evaluation.reference import Reference, build_reference, parse_reference
-from nas.hardware.backends import BACKENDS, one_thread
+from nas.hardware.backends import BACKENDS, clock_of
+from nas.hardware.call import Setting, arithmetic
 from nas.hardware.latency_table import LatencyTable
-from nas.hardware.measure import Measurement, measure_interleaved
+from nas.hardware.measure import PROTOCOLS, Measurement, measure_interleaved
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
 from nas.space.architecture import Architecture
 from nas.supernet.subnet import build_subnet, fold_norms
 from nas.workflows.finetune import described_training, load_model, train_models
 from nas.workflows.picks import read_front
-from nas.workflows.profile import check_is_here
+from nas.workflows.profile import device_here
 from nas.workflows.provenance import check_table
 
 COLUMNS = (
@@ -86,7 +87,7 @@ def common_recipe(described: Sequence[Mapping[str, Any]]) -> Recipe:
 
 def check_device(run: Path, device: str) -> None:
     """Refuse to put measurements of this machine beside a front that was searched for another device."""
-    check_is_here(device)
+    device_here(device)
     searched = read_json(latest_search(run) / "search.json")["device"]
     if searched != device:
         raise NasError(
@@ -171,22 +172,24 @@ def measure_networks(
 ) -> dict[str, Measurement]:
     """Measure whole networks in interleaved rounds: the given ones and every member of the newest front.
 
-    Backend and batch are those of the latency table that the front was searched with.
+    Backend, dtype and batch are those of the latency table that the front was searched with.
     """
-    make_call, batch = BACKENDS[table.header["backend"]], table.header["batch"]
+    backend, batch = table.header["backend"], table.header["batch"]
+    setting = Setting(table.header["device_kind"], table.header["dtype"])
     everything = dict(networks)
     for row in read_front(run):
         if row["id"] not in everything:
             subnet = build_subnet(Architecture.from_json(row["architecture"]), num_classes)
             everything[row["id"]] = fold_norms(subnet)
     calls = {}
-    with one_thread(), talk.task("measure networks", len(everything)) as advance:
+    with arithmetic(setting), talk.task("measure networks", len(everything)) as advance:
         for done, (name, model) in enumerate(everything.items(), start=1):
             resolution = int(model.resolution)  # type: ignore[arg-type]
             shape = (batch, 3, resolution, resolution)
-            calls[name] = make_call(copy.deepcopy(model).eval(), shape)
+            calls[name] = BACKENDS[backend].prepare(copy.deepcopy(model).eval(), shape, setting)
             advance(done, "")
-        return measure_interleaved(calls, rounds=4, min_samples=40)
+        protocol, clock = PROTOCOLS[setting.kind], clock_of(backend, setting)
+        return measure_interleaved(calls, rounds=4, min_samples=40, protocol=protocol, clock=clock)
 
 
 def finish_rows(rows: Sequence[dict[str, Any]], measured: Mapping[str, Measurement]) -> None:

@@ -17,7 +17,7 @@ from nas.evaluation.data import Dataset, Split, load_dataset
 from nas.evaluation.finetune import Recipe, train_model
 from nas.evaluation.reference import DEFAULT_MODELS, build_reference, parse_reference
 from nas.hardware.latency_table import LatencyTable
-from nas.hardware.profile import Plan
+from nas.hardware.plan import Plan
 from nas.progress import Talk
 from nas.report.findings import nearest_slower, strongest_rival
 from nas.space.architecture import Architecture
@@ -30,7 +30,7 @@ from nas.units import format_milliseconds
 from nas.workflows.compare import compare
 from nas.workflows.finetune import finetune
 from nas.workflows.picks import pick_rows, read_front
-from nas.workflows.profile import profile_device
+from nas.workflows.profile import device_here, profile_device
 from nas.workflows.report import report
 from nas.workflows.run_space import run_space
 from nas.workflows.search import Limits, SearchSettings, inherited_accuracies, search
@@ -61,7 +61,7 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
     )  # fmt: skip
     run = Path(trained["run"])
     talk.say("2/6 measure a latency table of this CPU")
-    profiled = profile_device(device=DEVICE, space=space, plan=Plan(seed=seed), resume=False, talk=talk)
+    profiled = profile_device(device=device_here(DEVICE), space=space, plan=Plan(seed=seed), resume=False, talk=talk)
     table = LatencyTable.load(DEVICE, space=SPACE)
     limit_ms = float(f"{LIMIT_SHARE * table.predict(space.largest()).ms:.2g}")
     budget = fit_count(SEARCH_SHARE * seconds, evaluation_seconds(run), least=LEAST_BUDGET, most=400)

@@ -16,7 +16,7 @@ from nas.config import make_settings
 from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import Dataset, load_dataset
 from nas.evaluation.finetune import Recipe, count_steps, train_model
-from nas.hardware.backends import export_onnx
+from nas.hardware.onnx_runtime import export_onnx
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_bytes, write_json
 from nas.space.architecture import Architecture

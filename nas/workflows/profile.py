@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
+from nas.hardware.backends import BACKENDS, DEFAULT_BACKENDS
 from nas.hardware.device import Device, this_machine, user_root
-from nas.hardware.device_spec import device_name, spec_files
+from nas.hardware.device_spec import device_name, load_spec, spec_files
+from nas.hardware.gpu import this_gpu
 from nas.hardware.latency_table import DEFAULT_SPACE, LatencyTable
-from nas.hardware.profile import Plan, profile
+from nas.hardware.plan import Plan, check_plan
+from nas.hardware.profile import profile
 from nas.progress import Talk
 from nas.run_dir import find_run
 from nas.space.search_space import SearchSpace
+from nas.space.space_file import shipped_spaces
 from nas.workflows.run_space import run_space
 
 MAX_MAPE, MIN_TAU = 0.10, 0.85  # beyond these a table is marked and the command exits with 4
@@ -29,22 +33,60 @@ def space_to_measure(space: str, data: str | None, run: Path | None) -> SearchSp
     return SearchSpace.load(space).with_classes(load_dataset(data).num_classes)
 
 
-def profile_device(*, device: str, space: SearchSpace, plan: Plan, resume: bool, talk: Talk) -> dict[str, Any]:
+def device_here(name: str, backend: str | None = None) -> Device:
+    """Give this machine, or its GPU, under the name it was asked for; `NasError` where the name is another device's.
+
+    A name with a data sheet, or an alias of one, is that GPU; `cuda` is whatever GPU is here. Any other name is this
+    CPU, or its GPU where the backend runs on one only.
+    """
+    found, gpu = device_name(name), this_gpu()
+    needs_gpu = backend in BACKENDS and "cpu" not in BACKENDS[backend].dtypes
+    if found not in spec_files() and name != "cuda" and not needs_gpu:
+        return Device(name, "cpu", this_machine().fingerprint)
+    if gpu is None:
+        raise NasError(
+            f"this machine is no {name}: PyTorch sees no CUDA device here",
+            "Run this on the device itself; for this machine: --device cpu",
+        )
+    model = gpu.fingerprint["model"]
+    sheets = [spec for spec in map(load_spec, spec_files()) if model in spec.reported_as]
+    if found in spec_files() and found not in [spec.name for spec in sheets]:
+        raise NasError(
+            f"this machine is no {name}: its GPU is '{model}'", "Measure it under its own name: --device cuda"
+        )
+    if name == "cuda":
+        found = sheets[0].name if sheets else gpu.name
+    return Device(found, gpu.kind, gpu.fingerprint)
+
+
+def plan_for(device: Device, backend: str | None, dtype: str | None, **rest: Any) -> Plan:
+    """Make a plan with the default backend and dtype of the kind of device where none is given."""
+    usual, precise = DEFAULT_BACKENDS[device.kind]
+    chosen = backend or usual
+    if dtype is None:
+        known = BACKENDS[chosen].dtypes.get(device.kind) if chosen in BACKENDS else None
+        dtype = known[0] if known else precise
+    return Plan(backend=chosen, dtype=dtype, **rest)
+
+
+def profile_device(*, device: Device, space: SearchSpace, plan: Plan, resume: bool, talk: Talk) -> dict[str, Any]:
     """Measure and validate a latency table for `device`, which is this machine; give what the validation says."""
+    check_plan(plan, device)
     path = table_path(device, space, plan)
-    talk.say(f"measuring {len(space.operators())} blocks of {space.name} and {plan.networks} networks")
+    part = f"about {plan.sample} of " if plan.sample else ""
+    talk.say(f"measuring {part}{len(space.operators())} blocks of {space.name} and {plan.networks} networks")
     table = run_profile(space, device, plan, path, resume, talk)
     validation = table.header["validation"]
-    found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows)}
+    found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows), "device": device.name}
+    found["measured_rows"] = sum(row.provenance == "measured" for row in table.rows.values())
+    found["interpolation"] = table.header.get("interpolation")
     found |= {name: value for name, value in validation.items() if name != "networks"} if plan.networks else {}
     found["passed"] = not plan.networks or is_trustworthy(validation)
     return found
 
 
-def run_profile(space: SearchSpace, device: str, plan: Plan, path: Path, resume: bool, talk: Talk) -> LatencyTable:
+def run_profile(space: SearchSpace, device: Device, plan: Plan, path: Path, resume: bool, talk: Talk) -> LatencyTable:
     """Measure a table with progress in per cent."""
-    machine = this_machine()
-    described = Device(device, machine.kind, machine.fingerprint)
     with talk.task("profile", 100) as advance:
 
         def show(what: str, done: int, total: int) -> None:
@@ -52,13 +94,21 @@ def run_profile(space: SearchSpace, device: str, plan: Plan, path: Path, resume:
             share = done / total if total else 1.0  # --validate 0: there are none to measure again
             advance(int(90 + 10 * share if what == "networks again" else 90 * share), what)
 
-        return profile(space, described, plan, path, resume=resume, progress=show)
+        return profile(space, device, plan, path, resume=resume, progress=show)
 
 
-def table_path(device: str, space: SearchSpace, plan: Plan) -> Path:
-    """Give the stem of a table's files; the default space has the short name."""
-    stem = f"{plan.backend}-{plan.dtype}-b{plan.batch}-t{plan.threads}"
-    return user_root() / device / (stem if space.name == DEFAULT_SPACE else f"{stem}-{space.name}")
+def table_path(device: Device, space: SearchSpace, plan: Plan) -> Path:
+    """Give the stem of a table's files.
+
+    The default space has the short name. A space that is not the shipped one of its name (other classes, say) has its
+    hash in the name, so that two tables never take each other's place.
+    """
+    stem = plan.stem(device.kind)
+    if space.name not in shipped_spaces() or SearchSpace.load(space.name).hash != space.hash:
+        stem += f"-{space.name}-{space.hash[:8]}"
+    elif space.name != DEFAULT_SPACE:
+        stem += f"-{space.name}"
+    return user_root() / device.name / stem
 
 
 def is_trustworthy(validation: dict[str, Any]) -> bool:
@@ -67,10 +117,18 @@ def is_trustworthy(validation: dict[str, Any]) -> bool:
     return bool(validation["mape"] <= allowed and validation["kendall_tau"] >= MIN_TAU)
 
 
-def check_is_here(device: str) -> None:
-    """Refuse to measure, under the name of a known remote device, a machine that is not it."""
-    if device_name(device) in spec_files():
-        raise NasError(
-            f"this machine is no {device}: its CPU would be measured under that name",
-            "Run nas profile on the device itself; for this machine: nas profile --device cpu",
+def profile_lines(found: dict[str, Any]) -> list[str]:
+    """Say in lines what a profile measured and how far it can be trusted."""
+    measured, rows = found["measured_rows"], found["rows"]
+    lines = [f"table: {found['table']}, {measured} measured blocks"]
+    if measured < rows:
+        kinds = found["interpolation"]["kinds"]
+        errors = ", ".join(f"{kind} {error['mape']:.1%}" for kind, error in kinds.items())
+        lines[0] += f", {rows - measured} interpolated (error when left out: {errors})"
+    if "mape" in found:
+        lines.append(
+            f"held-out networks: MAPE {found['mape']:.1%}, p90 {found['p90']:.1%}, bias {found['bias']:+.1%}, "
+            f"Kendall tau {found['kendall_tau']:.2f} (rerun noise {found['noise_mape']:.1%}; "
+            f"MACs alone: MAPE {found['macs_mape']:.1%}, tau {found['macs_tau']:.2f})"
         )
+    return lines

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
+import time
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -7,16 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from nas.hardware.backends import (
-    BACKENDS,
-    INPUT,
-    OUTPUT,
-    backend_version,
-    export_onnx,
-    fixed_input,
-    one_thread,
-    one_thread_options,
-)
+from nas.errors import NasError
+from nas.hardware.backends import BACKENDS, backend_version, check_backend, clock_of, finished_clock
+from nas.hardware.call import Setting, arithmetic, fixed_input
+from nas.hardware.onnx_runtime import INPUT, OUTPUT, export_onnx, one_thread_options
+from nas.hardware.torch_calls import compile_call, eager_call
 
 SHAPE = (1, 3, 8, 8)
 
@@ -34,17 +32,86 @@ class Counting(nn.Module):
         return self.conv(x)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-def test_a_backend_makes_a_callable_that_can_run_again_and_again(name: str) -> None:
-    with one_thread():
-        call = BACKENDS[name](nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), SHAPE)
+ON_A_CPU = [(name, dtype) for name, each in BACKENDS.items() for dtype in each.dtypes.get("cpu", ())]
+ON_A_GPU = [(name, dtype) for name, each in BACKENDS.items() for dtype in each.dtypes.get("cuda", ())]
+
+
+def can_run_again_and_again(name: str, setting: Setting) -> None:
+    if importlib.util.find_spec(BACKENDS[name].package) is None:
+        pytest.skip(f"{name} is not installed")
+    with arithmetic(setting):
+        call = BACKENDS[name].prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), SHAPE, setting)
         for _ in range(3):
             call()
 
 
+@pytest.mark.parametrize(("name", "dtype"), ON_A_CPU)
+def test_a_backend_makes_a_callable_that_can_run_again_and_again(name: str, dtype: str) -> None:
+    can_run_again_and_again(name, Setting("cpu", dtype))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("name", "dtype"), ON_A_GPU)
+def test_a_backend_runs_on_a_gpu(name: str, dtype: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    can_run_again_and_again(name, Setting("cuda", dtype))
+
+
+def test_compiled_instances_of_one_class_do_not_push_each_other_out() -> None:
+    """Torch compiles a piece of code eight times at most, and runs it uncompiled from then on."""
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    calls = [compile_call(nn.Sequential(nn.Conv2d(3, 4 + i, 1), nn.ReLU()), SHAPE, Setting()) for i in range(10)]
+    compiled = counters["stats"]["unique_graphs"]
+    assert compiled == 10
+    for call in calls:
+        call()
+    assert counters["stats"]["unique_graphs"] == compiled
+
+
+def test_a_compiled_module_computes_what_it_did() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU()).eval()
+    found = compile_call(module, SHAPE, Setting())()
+    assert isinstance(found, torch.Tensor)
+    torch.testing.assert_close(found, eager_call(module, SHAPE, Setting())())
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_the_version_of_every_backend_is_known(name: str) -> None:
-    assert backend_version(name)[0].isdigit()
+    if importlib.util.find_spec(BACKENDS[name].package) is None:
+        with pytest.raises(NasError, match=f"pip install {name}"):
+            backend_version(name)
+    else:
+        assert backend_version(name)[0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "says"),
+    [
+        ("onnxruntme", Setting(), "Did you mean 'onnxruntime'"),
+        ("cudagraph", Setting(), "needs a CUDA device"),
+        ("onnxruntime", Setting("cuda", "fp32"), "needs a CPU"),
+        ("onnxruntime", Setting("cpu", "int8"), "Give --dtype fp32"),
+    ],
+)
+def test_a_backend_that_cannot_run_so_is_refused(name: str, setting: Setting, says: str) -> None:
+    with pytest.raises(NasError, match=says):
+        check_backend(name, setting)
+
+
+def test_the_clock_sees_the_threads_that_do_the_work() -> None:
+    assert clock_of("onnxruntime", Setting()) is time.thread_time
+    assert clock_of("openvino", Setting()) is time.process_time
+    assert clock_of("cudagraph", Setting("cuda", "bf16")) is finished_clock
+
+
+def test_only_tf32_computes_in_tf32() -> None:
+    for dtype, expected in (("tf32", True), ("fp32", False), ("bf16", False)):
+        with arithmetic(Setting("cuda", dtype)):
+            assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is expected
 
 
 def test_sessions_use_one_thread_that_does_not_spin() -> None:
@@ -68,13 +135,13 @@ def test_the_exported_model_computes_what_the_module_does_under_the_promised_nam
 
 def test_eager_runs_in_eval_mode_without_gradients_on_one_thread() -> None:
     module = Counting()
-    with one_thread():
-        BACKENDS["eager"](module, SHAPE)()
+    with arithmetic(Setting()):
+        eager_call(module, SHAPE, Setting())()
     assert module.calls == [(False, False, 1)]
 
 
 def test_the_number_of_threads_is_restored() -> None:
     before = torch.get_num_threads()
-    with pytest.raises(KeyboardInterrupt), one_thread():
+    with pytest.raises(KeyboardInterrupt), arithmetic(Setting()):
         raise KeyboardInterrupt
     assert torch.get_num_threads() == before

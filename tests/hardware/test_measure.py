@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from nas.hardware.measure import Visit, measure_interleaved, one_round, quantile, summarise
+from nas.hardware.measure import Protocol, Visit, measure_interleaved, one_round, quantile, summarise
 
 
 class FakeClock:
@@ -46,7 +46,7 @@ def test_the_minimum_is_reported_and_warm_up_calls_are_not() -> None:
 def test_short_calls_are_repeated_and_the_sample_divided() -> None:
     clock = FakeClock()
     call = clock.call("a", itertools.repeat(0.01))
-    (visit,) = one_round({"a": call}, samples=7, min_sample_ms=0.5, warmup=3, clock=clock, wall_clock=clock)
+    (visit,) = one_round({"a": call}, samples=7, protocol=Protocol(), clock=clock, wall_clock=clock)
     assert visit.samples_ms == pytest.approx([0.01] * 7)
     assert 7 * 50 <= len(clock.calls) - 3 <= 7 * 51  # 50 repetitions make 0.5 ms; rounding may add one
 
@@ -77,3 +77,19 @@ def test_one_slow_round_counts_as_noise_but_not_against_a_minimum_that_the_other
 def test_quantiles_are_samples_that_were_taken() -> None:
     ordered = [float(i) for i in range(1, 21)]
     assert [quantile(ordered, share) for share in (0.5, 0.95, 1.0)] == [10.0, 19.0, 20.0]
+
+
+def test_a_long_call_is_sampled_as_often_as_its_time_allows_and_twice_at_least() -> None:
+    for cost_ms, expected in ((1.0, 7), (150.0, 2), (900.0, 2)):
+        clock = FakeClock()
+        call = clock.call("a", itertools.repeat(cost_ms))
+        (visit,) = one_round({"a": call}, samples=7, protocol=Protocol(), clock=clock, wall_clock=clock)
+        assert len(visit.samples_ms) == expected
+
+
+def test_the_median_of_the_rounds_medians_forgives_a_slow_and_a_fast_round() -> None:
+    rounds = ((1.0, 1.2, 1.1), (9.0, 9.5, 9.2), (1.2, 1.3, 1.15))
+    seen = summarise((Visit("a", round_, samples, 1.0) for round_, samples in enumerate(rounds)), "median")["a"]
+    assert seen.ms == pytest.approx(1.2)
+    assert seen.rel_noise == pytest.approx(9.2 / 1.1 - 1)
+    assert seen.sigma_rel == pytest.approx(seen.rel_noise / 2)

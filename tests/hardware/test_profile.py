@@ -13,7 +13,8 @@ from nas.errors import NasError
 from nas.hardware.device import this_machine
 from nas.hardware.latency_table import LatencyTable
 from nas.hardware.measure import Measurement
-from nas.hardware.profile import Plan, in_frame, profile, row_of, validation_networks
+from nas.hardware.plan import Plan
+from nas.hardware.profile import in_frame, profile, row_of, validation_networks
 from nas.space.cost import architecture_cost, macs
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator
@@ -46,7 +47,7 @@ def test_onnxruntime_measures_every_operator_and_judges_the_sum(toy: SearchSpace
     assert {"mape", "kendall_tau", "noise_mape", "noise_tau", "macs_mape", "macs_tau"} <= set(validation)
     assert table.header["sigma_sys"] >= validation["noise_mape"]
     assert table.predict(toy.largest()).provenance == "measured"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json"]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["a.csv", "a.json"]
 
 
 def test_the_header_says_how_it_was_measured(toy: SearchSpace, tmp_path: Path) -> None:
@@ -173,11 +174,23 @@ def test_networks_span_the_space_and_are_the_same_for_the_same_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"backend": "onnxruntme"}, {"dtype": "bf16"}, {"threads": 2}, {"rounds": 0}, {"networks": 11}]
+    "wrong",
+    [
+        {"backend": "onnxruntme"},
+        {"dtype": "bf16"},
+        {"backend": "cudagraph", "dtype": "bf16"},
+        {"threads": 2},
+        {"rounds": 0},
+        {"networks": 11},
+        {"sample": -1},
+    ],
 )
-def test_a_plan_that_cannot_be_measured_is_refused(wrong: dict) -> None:
+def test_a_plan_that_cannot_be_measured_is_refused_and_nothing_is_written(
+    wrong: dict, toy: SearchSpace, tmp_path: Path
+) -> None:
     with pytest.raises(NasError):
-        Plan(**wrong)
+        profile(toy, this_machine(), Plan(**wrong), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

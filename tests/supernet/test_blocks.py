@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.hardware.backends import export_onnx
+from nas.hardware.onnx_runtime import export_onnx
 from nas.hardware.profile import in_frame
 from nas.space.kinds import KINDS
 from nas.supernet.blocks import BLOCKS, build_operator, fold_norms

@@ -397,7 +397,7 @@ class Mixing(nn.Module):
 def test_the_forms_of_a_deployed_network_run_in_onnxruntime(form, mode, grid, tmp_path):
     import onnxruntime
 
-    from nas.hardware.backends import export_onnx
+    from nas.hardware.onnx_runtime import export_onnx
 
     torch.manual_seed(0)
     images = torch.randn(1, 3, *grid)

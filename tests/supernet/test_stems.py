@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import nas
-from nas.hardware.backends import export_onnx
+from nas.hardware.onnx_runtime import export_onnx
 from nas.space.cost import operator_cost
 from nas.space.operator import place_stem, place_step, stage_grids
 from nas.space.space_file import parse_space

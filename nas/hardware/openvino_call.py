@@ -1,0 +1,29 @@
+"""OpenVINO on one thread of the CPU, in float32 or bfloat16, from the same ONNX file as ONNX Runtime."""
+
+from __future__ import annotations
+
+import io
+
+from torch import nn
+
+from nas.hardware.call import Call, Setting, Shape, fixed_input
+from nas.hardware.onnx_runtime import export_onnx
+
+PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def openvino_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
+    """Compile `module` for one stream of one thread; its precision is forced, as the default may be bfloat16."""
+    import openvino as ov
+
+    core = ov.Core()
+    options = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": "1",
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": PRECISIONS[setting.dtype],
+    }
+    compiled = core.compile_model(core.read_model(io.BytesIO(export_onnx(module, shape))), "CPU", options)
+    request = compiled.create_infer_request()
+    request.set_input_tensor(ov.Tensor(fixed_input(shape)))
+    return request.infer

@@ -1,0 +1,73 @@
+"""PyTorch's own ways to run a module: eager, compiled, replayed as a CUDA graph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nas.hardware.call import TORCH_DTYPES, Call, Setting, Shape, fixed_input
+
+WARM_UP = 3  # runs before a capture: libraries choose kernels and take their memory in the first ones
+
+
+def place(module: nn.Module, shape: Shape, setting: Setting) -> tuple[nn.Module, Tensor]:
+    """Put a module and its input on the device, in its dtype, maps in channels_last as GPUs prefer them."""
+    images = torch.from_numpy(fixed_input(shape)).to(setting.kind, TORCH_DTYPES[setting.dtype])
+    module = module.eval().to(setting.kind, TORCH_DTYPES[setting.dtype])
+    if setting.kind == "cuda" and len(shape) == 4:
+        return module.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    return module, images
+
+
+def eager_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
+    """Run `module` as PyTorch runs it by itself; use it within `arithmetic(setting)`."""
+    module, images = place(module, shape, setting)
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            return module(images)
+
+    return run
+
+
+def compile_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
+    """Run `module` compiled by Inductor for its one shape.
+
+    It is exported first: an exported graph has code of its own, while instances of one class would share the cache of
+    compiled code, fill it, and from then on run uncompiled.
+    """
+    module, images = place(module, shape, setting)
+    with torch.no_grad():
+        graph = torch.export.export(module, (images,)).module()
+        compiled = torch.compile(graph, fullgraph=True, dynamic=False)
+        compiled(images)
+
+    def run() -> Tensor:
+        with torch.no_grad():
+            return compiled(images)
+
+    return run
+
+
+def cudagraph_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
+    """Capture one run of `module` into a CUDA graph; the callable replays it, without waiting for its end.
+
+    All kernels of the run are submitted at once, which is nearest to how a deployment engine launches them.
+    """
+    module, images = place(module, shape, setting)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.inference_mode(), torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            module(images)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.inference_mode(), torch.cuda.graph(graph):
+        # Even a module that does nothing must leave a kernel: an empty graph cannot be told from a broken one.
+        kept = module(images) + 0 if isinstance(module, nn.Identity) else module(images)
+
+    def run() -> Tensor:
+        graph.replay()
+        return kept
+
+    return run

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from nas.errors import NasError
 from nas.search.problem import Evaluation, Genome, Problem, as_tuples, costs_of, price, share_name, violations
-from nas.search.racing import race
+from nas.search.racing import Job, Workers
 
 Metrics = Mapping[str, float]
 
@@ -21,9 +20,9 @@ def assess(
     rivals: np.ndarray,
     known: Mapping[Genome, Metrics],
     note: Callable[[Evaluation], None],
-    clock: Callable[[], float],
+    workers: Workers,
 ) -> tuple[np.ndarray, np.ndarray, dict[Genome, Metrics]]:
-    """Price genomes [k, genes] and evaluate the feasible ones, each passed to `note` before the next begins.
+    """Price genomes [k, genes] and let `workers` evaluate the feasible ones, each passed to `note` in order.
 
     `rivals` [r, objectives] are the costs that a staged objective races against. Returns costs [k, objectives],
     violations [k] (infinite where an evaluation failed) and the cheap figures of the infeasible genomes.
@@ -35,8 +34,17 @@ def assess(
     costs = np.full((len(candidates), len(problem.objectives)), np.inf)
     keys = as_tuples(genomes)
     turned_down: dict[Genome, Metrics] = {keys[i]: prices[i] for i in np.flatnonzero(excess)}
-    for i in np.flatnonzero(excess == 0):
-        evaluation = evaluate(problem, keys[i], candidates[i], prices[i], rivals, known, clock)
+    feasible = np.flatnonzero(excess == 0)
+    signs = {objective.name: objective.sign for objective in problem.objectives}
+    unknown = [i for i in feasible if keys[i] not in known and sound(prices[i])]
+    outcomes = iter(workers([Job(candidates[i], prices[i], signs, rivals) for i in unknown]))
+    for i in feasible:
+        if i in unknown:
+            outcome = next(outcomes)
+            values, seconds = outcome.values, outcome.seconds
+        else:
+            values, seconds = replayed(problem, keys[i], known), 0.0
+        evaluation = Evaluation(keys[i], candidates[i], {**prices[i], **values}, seconds)
         note(evaluation)
         if evaluation.failed:
             excess[i] = np.inf
@@ -45,27 +53,18 @@ def assess(
     return costs, excess, turned_down
 
 
-def evaluate(
-    problem: Problem,
-    genome: Genome,
-    candidate: Any,
-    prices: Metrics,
-    rivals: np.ndarray,
-    known: Mapping[Genome, Metrics],
-    clock: Callable[[], float],
-) -> Evaluation:
-    """Add the expensive values to the cheap ones: from `known` if there, NaN if a cheap one has failed already."""
+def replayed(problem: Problem, genome: Genome, known: Mapping[Genome, Metrics]) -> dict[str, float]:
+    """Expensive values that need no evaluation: from `known` if there, else NaN, as a cheap figure has failed."""
     names = [objective.name for objective in problem.expensive]
-    if genome in known:
-        if missing := set(names) - known[genome].keys():
-            hint = "Resume with the objectives that the search was started with"
-            raise NasError(f"the earlier run has no {', '.join(sorted(missing))} of genome {genome}", hint)
-        shares = {share_name(each): known[genome].get(share_name(each), 1.0) for each in problem.staged}
-        values = {name: float(known[genome][name]) for name in names}
-        return Evaluation(genome, candidate, {**prices, **values, **shares}, 0.0)
-    if not all(math.isfinite(value) for value in prices.values()):
-        shares = {share_name(each): 0.0 for each in problem.staged}
-        return Evaluation(genome, candidate, {**prices, **dict.fromkeys(names, math.nan), **shares}, 0.0)
-    start = clock()
-    values = race(problem.objectives, candidate, prices, rivals)
-    return Evaluation(genome, candidate, {**prices, **values}, clock() - start)
+    if genome not in known:
+        return {**dict.fromkeys(names, math.nan), **{share_name(each): 0.0 for each in problem.staged}}
+    if missing := set(names) - known[genome].keys():
+        hint = "Resume with the objectives that the search was started with"
+        raise NasError(f"the earlier run has no {', '.join(sorted(missing))} of genome {genome}", hint)
+    shares = {share_name(each): float(known[genome].get(share_name(each), 1.0)) for each in problem.staged}
+    return {**{name: float(known[genome][name]) for name in names}, **shares}
+
+
+def sound(prices: Metrics) -> bool:
+    """True where every cheap figure is finite."""
+    return all(math.isfinite(value) for value in prices.values())

@@ -28,6 +28,7 @@ from nas.search.problem import (
     costs_of,
     share_name,
 )
+from nas.search.racing import Workers, one_by_one
 from nas.search.random_search import list_unseen
 from nas.search.unsatisfied import nothing_found
 
@@ -48,6 +49,7 @@ def search(
     progress: Callable[[int, int], None] | None = None,
     initial: Sequence[Sequence[int]] = (),
     reference: Metrics | None = None,
+    workers: Workers | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> SearchResult:
     """Find the non-dominated candidates that hold all constraints, with at most `budget` evaluations.
@@ -63,6 +65,9 @@ def search(
     `reference`, of the hypervolume, maps each objective to a value in its own unit. Without it: the worst values of
     the first batch in which an evaluation succeeded, moved away by a tenth of that batch's range.
 
+    `workers` evaluate the candidates of a batch side by side, such as `nas.search.parallel.ray_workers` on Ray; without
+    them this process does it, one by one. The result is the same.
+
     Raises `NasError` when nothing feasible was found, every evaluation failed, or the arguments do not fit together.
     """
     problem = Problem(space, tuple(objectives), tuple(constraints))
@@ -70,6 +75,7 @@ def search(
     if reference is not None:
         check_reference(problem, reference)
     proposer: SearchAlgorithm = load_algorithm(algorithm)(problem, np.random.default_rng(seed))
+    workers = workers or one_by_one(problem.expensive, clock)
     known = known or {}
     waiting = check_initial(space, initial)[:budget]
     evaluations: list[Evaluation] = []
@@ -88,7 +94,7 @@ def search(
     for genomes in batches(space, proposer, waiting, batch, budget, evaluations, seen):
         predicted = proposer.predict(genomes) if isinstance(proposer, PredictingAlgorithm) else None
         rivals = costs_of(problem.objectives, front_of(problem, evaluations))
-        costs, excess, turned_down = assess(problem, genomes, rivals, known, note, clock)
+        costs, excess, turned_down = assess(problem, genomes, rivals, known, note, workers)
         proposer.tell(genomes, costs, excess)
         rejected |= turned_down
         order += [] if predicted is None else compare_order(problem, predicted[excess == 0], costs[excess == 0])

@@ -57,10 +57,10 @@ class SearchAlgorithm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Growing parts of one split on which a share, such as an accuracy, is counted.
+    """Growing shares of one split on which a share, such as an accuracy, is counted.
 
     `shares` rise to 1, the whole split. `count(candidate, stage)` gives how many are right and how many there are in
-    the part up to that stage; stages are asked in order. For a bound to hold, parts must be random: shuffle once.
+    the part that this stage adds; stages are asked in order. For a bound to hold, parts must be random: shuffle once.
     """
 
     shares: tuple[float, ...]

@@ -8,7 +8,8 @@ so it is never in the front: all members of a front have seen everything.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,30 +19,74 @@ from nas.search.problem import Objective, share_name, values_of
 
 CONFIDENCE = 3.0  # standard deviations: one stop in 740 is wrong, if the parts were drawn at random
 
+Counts = tuple[tuple[float, float], ...]  # (right, how many) in each part of a split, as far as they were counted
 
-def race(
-    objectives: Sequence[Objective], candidate: Any, prices: Mapping[str, float], rivals: np.ndarray
-) -> dict[str, float]:
-    """Evaluate the expensive objectives of one candidate, the staged one last and until it is beaten or complete.
 
-    `prices` holds the cheap objectives, `rivals` [k, objectives] the costs of complete evaluations. Gives the values
-    and, by the name of `share_name`, the share of the split that the staged one saw.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A candidate to evaluate, and what its race is decided by.
+
+    `prices` are its cheap figures; `signs` give every objective's sign, in order; `rivals` [k, objectives] are the
+    costs of complete evaluations; `counted` is what an earlier evaluation has counted already.
     """
+
+    candidate: Any
+    prices: Mapping[str, float]
+    signs: Mapping[str, float]
+    rivals: np.ndarray
+    counted: Counts = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Values of the expensive objectives of a job, what was counted for the staged one, and how long it took."""
+
+    values: Mapping[str, float]
+    counted: Counts
+    seconds: float
+
+
+Workers = Callable[[Sequence[Job]], Iterator[Outcome]]  # outcomes in the order of the jobs
+
+
+def one_by_one(expensive: Sequence[Objective], clock: Callable[[], float]) -> Workers:
+    """Evaluate jobs in this process, each when its outcome is asked for."""
+    return lambda jobs: (race(expensive, job, clock) for job in jobs)
+
+
+def race(expensive: Sequence[Objective], job: Job, clock: Callable[[], float]) -> Outcome:
+    """Evaluate the expensive objectives of one job, the staged one last and until it is beaten or complete.
+
+    The values have, by the name of `share_name`, the share of the split that the staged one saw.
+    """
+    start = clock()
     found = {
-        each.name: float(values_of(each.name, each.evaluate, [candidate])[0])
-        for each in objectives
-        if each.expensive and each.stages is None
+        each.name: float(values_of(each.name, each.evaluate, [job.candidate])[0])
+        for each in expensive
+        if each.stages is None
     }
-    for each in objectives:
-        for stage, share in enumerate(each.stages.shares if each.stages else ()):
-            assert each.stages is not None
-            correct, total = each.stages.count(candidate, stage)
-            found |= {each.name: correct / total, share_name(each): share}
-            likely = {**prices, **found, each.name: best_share(correct, total, share, each.sign)}
-            hopeful = np.array([other.sign * likely[other.name] for other in objectives])
-            if share < 1 and dominate(rivals, hopeful).any():
-                break
-    return found
+    counted: Counts = ()
+    for each in expensive:
+        if each.stages is not None:
+            counted = run_stages(each, job, found)
+    return Outcome(found, counted, clock() - start)
+
+
+def run_stages(objective: Objective, job: Job, found: dict[str, float]) -> Counts:
+    """Count part after part until the candidate is beaten or complete, and add share and value to `found`."""
+    assert objective.stages is not None
+    counted = job.counted
+    correct = total = 0.0
+    for stage, share in enumerate(objective.stages.shares):
+        if stage == len(counted):
+            counted = (*counted, objective.stages.count(job.candidate, stage))
+        correct, total = correct + counted[stage][0], total + counted[stage][1]
+        found |= {objective.name: correct / total, share_name(objective): share}
+        likely = {**job.prices, **found, objective.name: best_share(correct, total, share, objective.sign)}
+        hopeful = np.array([sign * likely[name] for name, sign in job.signs.items()])
+        if share < 1 and dominate(job.rivals, hopeful).any():
+            break
+    return counted
 
 
 def best_share(correct: float, total: float, part: float, sign: float) -> float:

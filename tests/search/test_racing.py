@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nas.errors import NasError
 from nas.search.loop import search
 from nas.search.problem import Objective, Problem, Stages
-from nas.search.racing import best_share, race
+from nas.search.racing import Job, best_share, race
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 SPLIT = 2000
@@ -41,7 +41,7 @@ def costs(candidates):
 
 
 class Counter:
-    """Counts on growing parts of the split and adds up the items that were looked at."""
+    """Counts in each part of the split and adds up the items that were looked at."""
 
     def __init__(self):
         self.items = 0
@@ -49,9 +49,9 @@ class Counter:
 
     def __call__(self, candidate, stage):
         self.calls.append((candidate, stage))
-        last = int(SPLIT * SHARES[stage])
-        self.items += last - (int(SPLIT * SHARES[stage - 1]) if stage else 0)
-        return int(answers(candidate)[:last].sum()), last
+        part = answers(candidate)[int(SPLIT * SHARES[stage - 1]) if stage else 0 : int(SPLIT * SHARES[stage])]
+        self.items += len(part)
+        return int(part.sum()), len(part)
 
 
 CHEAP = Objective("cost", "min", costs)
@@ -64,6 +64,12 @@ def raced(counter):
 
 def run(objective, **changes):
     return search(Line(), **{"objectives": [objective, CHEAP], "budget": 100, "algorithm": "random", **changes})
+
+
+def outcome_of(expensive, candidate, rivals, counted=(), signs=None):
+    signs = signs or {"accuracy": -1.0, "cost": 1.0}
+    rows = np.array(rivals).reshape(-1, len(signs))
+    return race(expensive, Job(candidate, {"cost": 0.0}, signs, rows, counted), lambda: 0.0)
 
 
 def values_of(evaluations):
@@ -114,18 +120,29 @@ def test_a_race_resumed_from_its_record_equals_one_never_interrupted():
 
 def test_a_lone_candidate_is_counted_stage_by_stage_to_the_end_and_a_beaten_one_stops():
     counter = Counter()
-    objectives = (raced(counter), CHEAP)
-    alone = race(objectives, 50, {"cost": 0.0}, np.empty((0, 2)))
-    assert alone == {"accuracy": accuracies([50])[0], "accuracy_share": 1.0}
+    alone = outcome_of([raced(counter)], 50, [])
+    assert alone.values == {"accuracy": accuracies([50])[0], "accuracy_share": 1.0}
     assert counter.calls == [(50, 0), (50, 1), (50, 2), (50, 3)]
-    beaten = race(objectives, 50, {"cost": 0.0}, np.array([[-1.0, 0.0]]))
-    assert beaten["accuracy_share"] == 0.1
+    beaten = outcome_of([raced(counter)], 50, [[-1.0, 0.0]])
+    assert beaten.values["accuracy_share"] == 0.1
+
+
+def test_what_was_counted_before_is_not_counted_again_and_changes_no_outcome():
+    whole = outcome_of([raced(Counter())], 50, [])
+    for rivals in ([], [[-0.78, 0.0]], [[-1.0, 0.0]]):
+        fresh = outcome_of([raced(Counter())], 50, rivals)
+        for known in range(5):
+            counter = Counter()
+            again = outcome_of([raced(counter)], 50, rivals, counted=whole.counted[:known])
+            assert again.values == fresh.values
+            assert again.counted == whole.counted[: max(known, len(fresh.counted))]
+            assert counter.calls == [(50, stage) for stage in range(known, len(fresh.counted))]
 
 
 def test_a_share_to_be_made_small_is_raced_from_below():
     def count(candidate, stage):
         right, total = Counter()(candidate, stage)
-        return total - right, total
+        return total - right, total  # how many are wrong
 
     error = Objective("error", "min", lambda cs: [1 - a for a in accuracies(cs)], True, stages=Stages(SHARES, count))
     result = search(Line(), objectives=[error, CHEAP], budget=100, algorithm="random")
@@ -135,9 +152,10 @@ def test_a_share_to_be_made_small_is_raced_from_below():
 
 def test_other_expensive_objectives_are_evaluated_whole_before_the_race():
     energy = Objective("energy", "min", costs, expensive=True)
-    values = race((raced(Counter()), energy), 55, {}, np.array([[-1.0, 4.0]]))
-    assert values["energy"] == 5.0
-    assert values["accuracy_share"] == 0.1
+    signs = {"accuracy": -1.0, "energy": 1.0}
+    outcome = outcome_of([raced(Counter()), energy], 55, [[-1.0, 4.0]], signs=signs)
+    assert outcome.values["energy"] == 5.0
+    assert outcome.values["accuracy_share"] == 0.1
 
 
 def test_a_count_that_is_not_a_number_fails_the_candidate():

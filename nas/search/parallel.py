@@ -1,0 +1,160 @@
+"""Workers on Ray: every actor gets the expensive objectives once, through the object store, and evaluates jobs.
+
+Who evaluates what is left to chance, but outcomes come back in the order of the jobs, and none depends on another of its
+batch, so that a search gives the same result with any number of workers. A job whose worker dies goes to another one;
+Ray starts dead workers anew, on another node where theirs is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas.errors import NasError
+from nas.search.problem import Objective
+from nas.search.racing import Job, Outcome, Workers, race
+
+LOOPBACK = "127.0.0.1"
+MOST_DEATHS = 3  # workers that may die of one job, or one after the other while they start
+
+
+@contextmanager
+def ray_workers(expensive: Sequence[Objective], count: int, address: str | None = None) -> Iterator[Workers]:
+    """Evaluate jobs by `count` Ray actors, started with the first job, on this machine or the cluster at `address`.
+
+    The objectives travel by pickle: functions of modules that every node has, closures too. `NasError` where Ray cannot
+    be reached or has too few CPUs, and where one job has killed MOST_DEATHS workers.
+    """
+    pool: list[Pool] = []
+
+    def evaluate(jobs: Sequence[Job]) -> Iterator[Outcome]:
+        if jobs and not pool:
+            connect(count, address)
+            pool.append(hire(expensive, count))
+        return in_order(pool[0].evaluate(list(jobs)), len(jobs)) if jobs else iter(())
+
+    try:
+        yield evaluate
+    finally:
+        if pool:
+            import ray
+
+            ray.shutdown()
+
+
+def connect(count: int, address: str | None) -> None:
+    """Start Ray on this machine, reachable from it alone, or join the cluster at `address`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    if address is None:
+        # Else Ray takes the loopback address for a slip and binds to one that others reach. Read when ray is imported.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    import ray
+
+    here: dict[str, Any] = {"num_cpus": count, "_node_ip_address": LOOPBACK, "include_dashboard": False}
+    try:
+        ray.init(
+            address=address or "local",
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            **({} if address else here),
+        )
+    except ConnectionError as error:
+        hint = "Start one: ray start --head --node-ip-address=127.0.0.1 --port=6379; or leave out --ray-address"
+        raise NasError(f"there is no Ray cluster at {address}: {error}", hint) from error
+    if (cpus := int(ray.cluster_resources().get("CPU", 0))) < count:
+        ray.shutdown()
+        raise NasError(f"the Ray cluster has {cpus} CPUs for {count} workers", f"--workers {cpus}, or add nodes")
+
+
+def hire(expensive: Sequence[Objective], count: int) -> Pool:
+    """Start `count` actors, spread over the nodes, and give each the objectives."""
+    import ray
+
+    class Worker:
+        """Evaluates one job at a time."""
+
+        objectives: Sequence[Objective]
+
+        def prepare(self, objectives: Sequence[Objective]) -> None:
+            """Take the objectives; a restarted worker has none."""
+            self.objectives = objectives
+
+        def evaluate(self, job: Job) -> Outcome:
+            """Evaluate a job."""
+            return race(self.objectives, job, time.perf_counter)
+
+    actor = ray.remote(num_cpus=1, max_restarts=-1, scheduling_strategy="SPREAD")(Worker)
+    pool = Pool(ray.put(tuple(expensive)))
+    for _ in range(count):
+        pool.prepare(actor.remote())
+    return pool
+
+
+@dataclass(slots=True)
+class Pool:
+    """Actors that are alive and idle, and what is awaited of others: an actor and the number of its job.
+
+    The number is None while an actor starts; `stored` are the objectives in Ray's object store.
+    """
+
+    stored: Any
+    idle: list[Any] = field(default_factory=list)
+    running: dict[Any, tuple[Any, int | None]] = field(default_factory=dict)
+    deaths: int = 0  # workers that died while they started, in a row
+
+    def prepare(self, actor: Any) -> None:
+        """Let an actor that starts, for the first time or anew, count as idle when it has the objectives."""
+        self.running[actor.prepare.remote(self.stored)] = (actor, None)
+
+    def evaluate(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
+        """Yield (number of the job, outcome) as they come; a job whose worker died is given to another one."""
+        import ray
+        from ray.exceptions import RayActorError
+
+        waiting, deaths = list(range(len(jobs)))[::-1], [0] * len(jobs)
+        left = len(jobs)
+        while left:
+            while waiting and self.idle:
+                number, actor = waiting.pop(), self.idle.pop(0)
+                self.running[actor.evaluate.remote(jobs[number])] = (actor, number)
+            done = ray.wait(list(self.running), num_returns=1)[0][0]
+            actor, job = self.running.pop(done)
+            try:
+                outcome = ray.get(done)
+            except RayActorError as error:
+                if job is None:
+                    self.deaths += 1
+                    check_deaths("starting", self.deaths, error)
+                else:
+                    waiting.append(job)
+                    deaths[job] += 1
+                    check_deaths(f"evaluating {jobs[job].candidate}", deaths[job], error)
+                self.prepare(actor)
+                continue
+            self.idle.append(actor)
+            self.deaths = 0
+            if job is not None:
+                left -= 1
+                yield job, outcome
+
+
+def check_deaths(what: str, deaths: int, error: Exception) -> None:
+    """Give up where worker after worker dies of the same."""
+    if deaths >= MOST_DEATHS:
+        hint = "See why with --workers 1; fewer workers need less memory"
+        raise NasError(f"{what} has killed {deaths} workers", hint) from error
+
+
+def in_order(numbered: Iterator[tuple[int, Outcome]], count: int) -> Iterator[Outcome]:
+    """Yield `count` outcomes in the order of their numbers."""
+    kept: dict[int, Outcome] = {}
+    for wanted in range(count):
+        while wanted not in kept:
+            number, outcome = next(numbered)
+            kept[number] = outcome
+        yield kept.pop(wanted)

@@ -1,0 +1,78 @@
+"""Workers on Ray give what one process gives, whoever dies."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nas.errors import NasError
+from nas.search.parallel import check_deaths, in_order, ray_workers
+from nas.search.racing import Outcome
+
+SCRIPT = Path(__file__).with_name("ray_search.py")
+BUDGET, evaluations_of, raced, run = (
+    runpy.run_path(str(SCRIPT))[name] for name in ("BUDGET", "evaluations_of", "raced", "run")
+)
+
+
+def on_ray(mode, folder):
+    """Search on Ray in another process: what it printed, and the nodes and processes that evaluated."""
+    paths = os.pathsep.join([str(SCRIPT.parents[2]), str(SCRIPT.parent)])
+    done = subprocess.run(
+        [sys.executable, SCRIPT, mode, folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    evaluated_by = [path.name.split("-") for path in folder.iterdir() if "-" in path.name]
+    return (
+        json.loads(done.stdout.splitlines()[-1]),
+        {node for node, _ in evaluated_by},
+        {pid for _, pid in evaluated_by},
+    )
+
+
+def test_outcomes_come_in_the_order_of_their_jobs():
+    outcomes = [Outcome({"a": float(i)}, (), 0.0) for i in range(5)]
+    shuffled = iter([(i, outcomes[i]) for i in (3, 0, 4, 1, 2)])
+    assert list(in_order(shuffled, 5)) == outcomes
+
+
+def test_a_job_that_kills_worker_after_worker_ends_the_search_with_its_candidate():
+    check_deaths("evaluating (0, 1)", 2, RuntimeError())
+    with pytest.raises(NasError, match=r"evaluating \(0, 1\) has killed 3 workers.*--workers 1"):
+        check_deaths("evaluating (0, 1)", 3, RuntimeError())
+
+
+def test_a_search_that_evaluates_nothing_new_starts_no_ray():
+    whole = run(raced())
+    known = {each.genome: each.metrics for each in whole.evaluations}
+    with ray_workers([raced()], 2) as workers:
+        assert run(raced(), known=known, workers=workers) == whole
+        assert list(workers([])) == []
+    code = "import sys, nas.search.parallel, nas.search.loop; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_mid_evaluation_costs_a_retry_and_ray_listens_to_this_machine_only(tmp_path):
+    found, _, pids = on_ray("killed-worker", tmp_path)
+    assert found["evaluations"] == evaluations_of(run(raced()))
+    assert len(found["evaluations"]) == BUDGET
+    assert (tmp_path / "dead").exists()
+    assert len(pids) >= 2
+    assert found["address"] == "127.0.0.1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["two-nodes", "killed-node"])
+def test_two_nodes_of_which_one_may_die_find_what_one_process_finds(mode, tmp_path):
+    found, nodes, _ = on_ray(mode, tmp_path)
+    assert found["evaluations"] == evaluations_of(run(raced()))
+    assert len(nodes) == 2

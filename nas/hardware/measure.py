@@ -68,7 +68,7 @@ class Measurement:
 
 
 def one_round(
-    callables: Mapping[str, Callable[[], object]],
+    callables: Iterable[tuple[str, Callable[[], object]]],
     round_: int = 0,
     *,
     samples: int = 7,
@@ -76,11 +76,11 @@ def one_round(
     clock: Clock = time.thread_time,
     wall_clock: Clock = time.perf_counter,
 ) -> Iterator[Visit]:
-    """Visit every callable once, in order: warm it up, take its samples, yield the `Visit`.
+    """Visit every (name, callable) once, in order: warm it up, take its samples, yield the `Visit`.
 
     A call shorter than `min_sample_ms` is repeated within a sample and the sample divided by the repetitions.
     """
-    for name, call in callables.items():
+    for name, call in callables:
         call()  # the very first call packs weights and fills the memory arena
         once_ms = min(sample_ms(call, 1, clock, wall_clock)[0] for _ in range(max(1, protocol.warmup - 1)))
         once_ms = max(once_ms, SHORTEST_CALL_MS)
@@ -148,5 +148,7 @@ def measure_interleaved(
     """Measure every callable over interleaved rounds, with `min_samples` where no call is too long for that many."""
     how: dict[str, Any] = {"protocol": protocol, "clock": clock, "wall_clock": wall_clock}
     samples = math.ceil(min_samples / rounds)
-    visits = (visit for round_ in range(rounds) for visit in one_round(callables, round_, samples=samples, **how))
+    visits = (
+        visit for round_ in range(rounds) for visit in one_round(callables.items(), round_, samples=samples, **how)
+    )
     return summarise(visits, protocol.statistic)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -42,6 +42,7 @@ from nas.supernet.subnet import build_operator, build_subnet, fold_norms
 NULL = "null"
 MIN_MS = 1e-6  # what a row says whose operator could not be told from an empty call
 UNCERTAIN = 0.03  # a figure that the rounds do not agree on this closely is measured again
+KEEP_BELOW_GB = 4.0  # above it, what was prepared for a visit is not kept for the next round
 POOL = 400  # sampled networks, of which the validation takes a stratified part
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 Target = tuple[Callable[[], nn.Module], Shape]  # what to measure: makes the module; its input
@@ -158,23 +159,31 @@ def measure_into(
     After the rounds of the plan, targets that are still uncertain are visited again, for as many rounds at most.
     """
     protocol = PROTOCOLS[setting.kind]
-    calls: dict[str, Call] = {}
-    done, total = 0, len(targets) * (1 + plan.rounds)
+    kept: dict[str, Call] = {}
+    done, total = 0, len(targets) * plan.rounds
+
+    def ready(names: Sequence[str]) -> Iterator[tuple[str, Call]]:
+        for name in names:
+            call = kept[name] if name in kept else prepare(*targets[name], plan, setting)
+            if resident_gb() < KEEP_BELOW_GB:
+                kept[name] = call
+            yield name, call
+
     for round_ in range(2 * plan.rounds):
         names = list(targets) if round_ < plan.rounds else uncertain(journal, targets, round_, protocol.statistic)
         missing = [name for name in names if (round_, name) not in journal.done]
-        for name in missing:
-            if name not in calls:
-                calls[name] = prepare(*targets[name], plan, setting)
-                done += 1
-                progress(done, total)
-        wanted = {name: calls[name] for name in missing}
         samples = math.ceil(plan.samples / plan.rounds)
-        for visit in one_round(wanted, round_, samples=samples, protocol=protocol, clock=clock):
+        for visit in one_round(ready(missing), round_, samples=samples, protocol=protocol, clock=clock):
             journal.append(visit)
             done = min(done + 1, total)
             progress(done, total)
     progress(total, total)
+
+
+def resident_gb() -> float:
+    """Memory that this process holds, in GB; 0 where the system does not say."""
+    status = Path("/proc/self/statm")
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e9 if status.exists() else 0.0
 
 
 def prepare(make: Callable[[], nn.Module], shape: Shape, plan: Plan, setting: Setting) -> Call:

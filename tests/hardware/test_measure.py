@@ -46,7 +46,7 @@ def test_the_minimum_is_reported_and_warm_up_calls_are_not() -> None:
 def test_short_calls_are_repeated_and_the_sample_divided() -> None:
     clock = FakeClock()
     call = clock.call("a", itertools.repeat(0.01))
-    (visit,) = one_round({"a": call}, samples=7, protocol=Protocol(), clock=clock, wall_clock=clock)
+    (visit,) = one_round([("a", call)], samples=7, protocol=Protocol(), clock=clock, wall_clock=clock)
     assert visit.samples_ms == pytest.approx([0.01] * 7)
     assert 7 * 50 <= len(clock.calls) - 3 <= 7 * 51  # 50 repetitions make 0.5 ms; rounding may add one
 
@@ -83,7 +83,7 @@ def test_a_long_call_is_sampled_as_often_as_its_time_allows_and_twice_at_least()
     for cost_ms, expected in ((1.0, 7), (150.0, 2), (900.0, 2)):
         clock = FakeClock()
         call = clock.call("a", itertools.repeat(cost_ms))
-        (visit,) = one_round({"a": call}, samples=7, protocol=Protocol(), clock=clock, wall_clock=clock)
+        (visit,) = one_round([("a", call)], samples=7, protocol=Protocol(), clock=clock, wall_clock=clock)
         assert len(visit.samples_ms) == expected
 
 

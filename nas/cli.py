@@ -208,6 +208,13 @@ def search_command(
         str, typer.Option("--algorithm", help="surrogate, nsga2, local, tpe, sensitivity or random.")
     ] = "surrogate",
     budget: Annotated[int, typer.Option("--budget", min=1, help="Subnets whose accuracy is measured.")] = 200,
+    backend: Annotated[
+        str | None, typer.Option("--backend", help="Of the table to use [the device's default].")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="Of the table to use [the device's default].")] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", "--batch-size", min=1, help="Images per call, of the table to use [1].")
+    ] = None,
     measured_only: Annotated[bool, typer.Option("--measured-only", help="Refuse predicted latencies.")] = False,
     run: Run = None,
     resume: Resume = False,
@@ -222,14 +229,19 @@ def search_command(
     Examples:
       nas search --device cpu --max-latency 1ms
       nas search --device cpu --max-latency 800us --max-params 300k --budget 400
+      nas search --device cpu --device a100 --max-latency 5ms
     """
+    from nas.hardware.latency_table import described_row
     from nas.report.presets import presets_sentence
     from nas.workflows.search import Limits, SearchSettings, search
+    from nas.workflows.tables import TableChoice
+    from nas.workflows.transfer_matrix import transfer_lines
 
     limits = Limits(
         max_latency_ms=max_latency, max_params=max_params, max_size_bytes=max_size, min_accuracy=min_accuracy
     )
-    settings = SearchSettings(limits=limits, algorithm=algorithm, budget=budget, seed=seed)
+    choice = TableChoice(backend=backend, dtype=dtype, batch=batch)
+    settings = SearchSettings(limits=limits, algorithm=algorithm, budget=budget, seed=seed, table=choice)
     result = search(
         run=run,
         devices=device,
@@ -245,12 +257,14 @@ def search_command(
     lines = []
     for name, front in result["fronts"].items():
         best = max(front, key=lambda row: row["accuracy"])
+        low, high = front[0]["latency_ms"], front[-1]["latency_ms"]
         lines.append(
-            f"{name}: {len(front)} subnets on the front, {front[0]['latency_ms']:.3g} to {front[-1]['latency_ms']:.3g} "
-            f"ms ({best['provenance']} blocks); best {best['id']}: {best['accuracy']:.1%} inherited (validation)"
+            f"{name}: {len(front)} subnets on the front, {low:.3g} to {high:.3g} ms; best {best['id']}: "
+            f"{best['accuracy']:.1%} inherited (validation) at {described_row(best, result['tables'][name])}"
         )
         presets = result["presets"][name]
         lines += [f"{name}: {presets_sentence(front, presets)}"] if presets else []
+    lines += transfer_lines(result["transfer"])
     give(result, as_json, [*lines, "next: nas finetune --pick best"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import add
@@ -234,6 +234,20 @@ def describe(latency: Latency, header: dict[str, Any]) -> str:
         "interpolated": f"table of partly interpolated blocks, {scope}; {interval}",
     }[latency.provenance]
     return f"{format_milliseconds(latency.ms)} ({origin})"
+
+
+SCOPE = ("device", "backend", "dtype", "batch", "provenance")
+
+
+def scope_of(header: dict[str, Any]) -> dict[str, Any]:
+    """Give what a table's figures hold for: device, backend, dtype, batch, and where they come from."""
+    return {name: header[name] for name in SCOPE}
+
+
+def described_row(row: Mapping[str, Any], scope: dict[str, Any]) -> str:
+    """Write the latency of a recorded evaluation with its origin and interval; `scope` is that of the table."""
+    latency = Latency(row["latency_ms"], row["latency_low_ms"], row["latency_high_ms"], row["provenance"])
+    return describe(latency, scope)
 
 
 def describe_predicted(latency: Latency, conditions: str) -> str:

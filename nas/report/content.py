@@ -34,6 +34,7 @@ class ReportData:
     compare: tuple[Row, ...] = ()  # rows of compare.csv
     table: Row = field(default_factory=dict)  # header of the latency table, `validation` included
     training: tuple[Row, ...] = ()  # rows of training.jsonl
+    transfer: tuple[Row, ...] = ()  # rows of transfer.csv: fronts on each other's device
 
 
 def searched(data: ReportData) -> list[Row]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from html import escape
 
-from nas.report import drawing, evidence, presets, results
+from nas.report import devices, drawing, evidence, presets, results
 from nas.report.content import ReportData, Row
 from nas.report.findings import portraits
 from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plain, table
@@ -72,6 +72,7 @@ SECTIONS: tuple[Section, ...] = (
     ("networks", "The front, network by network", results.front_table),
     ("presets", "Against hand-designed patterns in the same weights", presets.against_the_front),
     ("comparison", "Against hand-designed models", results.comparison),
+    ("devices", "Fronts on other devices", devices.transfer),
     ("fidelity", "Is the latency table right?", evidence.fidelity),
     ("training", "Training of the supernet", evidence.training),
     ("search", "Progress of the search", evidence.search_progress),

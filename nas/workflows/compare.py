@@ -25,9 +25,9 @@ from nas.run_dir import find_run, latest_search, locked, read_json, write_json, 
 from nas.space.architecture import Architecture
 from nas.supernet.subnet import build_subnet, fold_norms
 from nas.workflows.finetune import described_training, load_model, train_models
-from nas.workflows.picks import read_front
 from nas.workflows.profile import device_here
 from nas.workflows.provenance import check_table
+from nas.workflows.tables import searched_table
 
 COLUMNS = (
     *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
@@ -43,7 +43,7 @@ def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, 
     the architecture alone is worth beside the hand-designed ones, can both be read off.
     """
     run = find_run(run)
-    check_device(run, device)
+    folder = search_of(run, device)
     folders = sorted(path.parent for path in run.glob("models/*/model.json"))
     if not folders:
         raise NasError(f"{run} has no fine-tuned subnet to compare with", "Run: nas finetune --pick best")
@@ -51,8 +51,8 @@ def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, 
     best = max((described for _, described in searched), key=lambda described: described["validation_accuracy"])
     recipe = common_recipe([described for _, described in searched])
     manifest = read_json(run / "run.json")
-    table = LatencyTable.load(device, space=manifest["space"])
-    check_table(table, latest_search(run))
+    table = searched_table(run, folder)
+    check_table(table, folder)
     dataset = load_dataset(manifest["data"], manifest["seed"])
     references = list(dict.fromkeys(parse_reference(name, dataset.resolution) for name in models))
     built = {str(reference): seeded(reference, dataset, seed) for reference in references}
@@ -65,11 +65,11 @@ def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, 
         rows += [reference_row(each, trained[str(each)], dataset, recipe, seed) for each in references]
         network: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
         network.update(trained)
-        measured = measure_networks(run, network, table, dataset.num_classes, talk)
+        measured = measure_networks(folder, network, table, dataset.num_classes, talk)
         finish_rows(rows, measured)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
         write_rows(run / "compare.csv", rows, COLUMNS)
-        write_measured(run, measured)
+        write_measured(folder, measured)
     return {"run": str(run), "models": rows}
 
 
@@ -85,15 +85,21 @@ def common_recipe(described: Sequence[Mapping[str, Any]]) -> Recipe:
     return make_settings(Recipe, settings)
 
 
-def check_device(run: Path, device: str) -> None:
-    """Refuse to put measurements of this machine beside a front that was searched for another device."""
+def search_of(run: Path, device: str) -> Path:
+    """Give the folder of the run's search for `device`, which is this machine; `NasError` where it is not, or is none.
+
+    Measurements of this machine never stand beside a front that was searched for another.
+    """
+    newest = latest_search(run)
     device_here(device)
-    searched = read_json(latest_search(run) / "search.json")["device"]
-    if searched != device:
+    folder = run / "search" / device
+    if not (folder / "front.json").exists():
+        searched = read_json(newest / "search.json")["device"]
         raise NasError(
             f"the newest search of {run} is for {searched}, and networks would be measured on {device}",
             f"Search for this machine: nas search --device {device}",
         )
+    return folder
 
 
 def seeded(reference: Reference, dataset: Dataset, seed: int) -> nn.Module:
@@ -168,16 +174,16 @@ def count_macs(model: nn.Module, resolution: int) -> int:
 
 
 def measure_networks(
-    run: Path, networks: Mapping[str, nn.Module], table: LatencyTable, num_classes: int, talk: Talk
+    folder: Path, networks: Mapping[str, nn.Module], table: LatencyTable, num_classes: int, talk: Talk
 ) -> dict[str, Measurement]:
-    """Measure whole networks in interleaved rounds: the given ones and every member of the newest front.
+    """Measure whole networks in interleaved rounds: the given ones and every member of the front in `folder`.
 
     Backend, dtype and batch are those of the latency table that the front was searched with.
     """
     backend, batch = table.header["backend"], table.header["batch"]
     setting = Setting(table.header["device_kind"], table.header["dtype"])
     everything = dict(networks)
-    for row in read_front(run):
+    for row in read_json(folder / "front.json")["front"]:
         if row["id"] not in everything:
             subnet = build_subnet(Architecture.from_json(row["architecture"]), num_classes)
             everything[row["id"]] = fold_norms(subnet)
@@ -199,9 +205,9 @@ def finish_rows(rows: Sequence[dict[str, Any]], measured: Mapping[str, Measureme
         row["provenance"] = "measured"
 
 
-def write_measured(run: Path, measured: Mapping[str, Measurement]) -> None:
-    """Keep the measurements beside the newest search: whole networks, in the conditions of its latency table."""
+def write_measured(folder: Path, measured: Mapping[str, Measurement]) -> None:
+    """Keep the measurements beside the search: whole networks, in the conditions of its latency table."""
     figures = {
         name: {"ms": each.ms, "ms_p50": each.ms_p50, "rel_noise": each.rel_noise} for name, each in measured.items()
     }
-    write_json(latest_search(run) / "measured.json", figures)
+    write_json(folder / "measured.json", figures)

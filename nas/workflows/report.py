@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
-from nas.progress import Talk
 from nas.report import ReportData, render
 from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
 from nas.workflows.provenance import check_table
-from nas.workflows.run_space import run_space
-from nas.workflows.tables import table_of
+from nas.workflows.tables import searched_table
 
 NUMBERS = (
     *("accuracy", "accuracy_std", "validation_accuracy", "inherited_accuracy", "latency_ms"),
@@ -40,7 +38,7 @@ def gather(run: Path) -> ReportData:
     folder = latest_search(run)
     settings, found = read_json(folder / "search.json"), read_json(folder / "front.json")
     device = settings["device"]
-    table = table_of(device, run_space(run), Talk(quiet=True))
+    table = searched_table(run, folder)
     check_table(table, folder)
     measured = read_json(folder / "measured.json") if (folder / "measured.json").exists() else {}
     limit = settings["limits"]["max_latency_ms"]
@@ -61,7 +59,17 @@ def gather(run: Path) -> ReportData:
         compare=tuple(compare_row(row) for row in compared(run)),
         table=table.header,
         training=tuple(read_rows(run / "training.jsonl")),
+        transfer=transfer_rows(run, device),
     )
+
+
+def transfer_rows(run: Path, device: str) -> tuple[dict[str, Any], ...]:
+    """Read what fronts are worth on each other's device, where a search was for several, `device` among them."""
+    path = run / "search" / "transfer.csv"
+    rows = read_csv(path) if path.exists() else []
+    rows = rows if device in {row["used_on"] for row in rows} else []
+    numbers = ("hypervolume_share", "accuracy", "own_accuracy", "within_limit", "of")
+    return tuple({**row, **{name: float(row[name]) if row[name] else None for name in numbers}} for row in rows)
 
 
 def evaluation(row: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:

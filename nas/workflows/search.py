@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.errors import NasError
 from nas.hardware.device import this_machine
-from nas.hardware.latency_table import LatencyTable, describe, foreign
+from nas.hardware.latency_table import LatencyTable, describe, foreign, scope_of
 from nas.hardware.reachable import fastest_architecture
 from nas.progress import Talk
 from nas.run_dir import append_row, find_run, locked, read_json, read_rows, write_json, write_rows
@@ -24,7 +24,8 @@ from nas.workflows.evaluations import COLUMNS, row_of
 from nas.workflows.presets import judge_presets, preset_latencies
 from nas.workflows.provenance import digest
 from nas.workflows.run_space import run_space
-from nas.workflows.tables import table_of
+from nas.workflows.tables import ANY, TableChoice, table_of
+from nas.workflows.transfer_matrix import record_transfer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class SearchSettings:
     budget: int = 200
     batch: int = 10
     seed: int = 0
+    table: TableChoice = ANY
 
 
 def search(
@@ -61,7 +63,7 @@ def search(
     """Search a run for every device; give fronts and presets. Prices everything before any weights are loaded."""
     run = find_run(run)
     space = run_space(run)
-    tables = {device: table_for(device, space, settings.limits, measured_only, talk) for device in devices}
+    tables = {device: table_for(device, space, settings, measured_only, talk) for device in devices}
     if dry_run:
         return {"run": str(run), "dry_run": {device: plan(tables[device], space, settings) for device in devices}}
     accuracy_of = inherited_accuracies(run)
@@ -75,15 +77,18 @@ def search(
             result = search_device(folder, device, table, space, settings, accuracy_of, talk)
             presets[device] = judge_presets(folder, space, table, limits, accuracy_of)
             fronts[device] = write_result(folder, result, presets[device], table, space, settings)
-    return {"run": str(run), "fronts": fronts, "presets": presets}
+    transfer = record_transfer(run, fronts, tables, settings.limits.max_latency_ms)
+    scopes = {device: scope_of(table.header) for device, table in tables.items()}
+    return {"run": str(run), "tables": scopes, "fronts": fronts, "presets": presets, "transfer": transfer}
 
 
-def table_for(device: str, space: SearchSpace, limits: Limits, measured_only: bool, talk: Talk) -> LatencyTable:
+def table_for(
+    device: str, space: SearchSpace, settings: SearchSettings, measured_only: bool, talk: Talk
+) -> LatencyTable:
     """Load a device's table and check that the limits can be met at all; `NasError` says what is reachable."""
-    table = table_of(device, space, talk, measured_only=measured_only)
+    limits = settings.limits
+    table = table_of(device, space, talk, choice=settings.table, measured_only=measured_only)
     least = table.predict(fastest_architecture(table, space))
-    if measured_only and least.provenance != "measured":
-        raise NasError(f"the latencies of {device} are {least.provenance}", f"Measure: nas profile --device {device}")
     if limits.max_latency_ms is not None and least.ms > limits.max_latency_ms:
         raise NasError(
             f"no architecture of {space.name} is under {format_milliseconds(limits.max_latency_ms)} on {device}: "

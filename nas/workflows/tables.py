@@ -2,46 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
 from nas.errors import NasError
 from nas.hardware.device import user_root
 from nas.hardware.device_spec import device_name, load_spec, spec_files
-from nas.hardware.latency_table import LatencyTable, check_space, preference, tables_here
+from nas.hardware.latency_table import LatencyTable, check_space, preference, tables_here, title
 from nas.hardware.table_file import write_table
 from nas.progress import Talk
+from nas.run_dir import read_json
 from nas.space.search_space import SearchSpace
+from nas.workflows.run_space import run_space
 
 
-def table_of(device: str, space: SearchSpace, talk: Talk, *, measured_only: bool = False) -> LatencyTable:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableChoice:
+    """Which table of a device is meant; what is None comes from the device's default table."""
+
+    backend: str | None = None
+    dtype: str | None = None
+    batch: int | None = None
+
+    def fits(self, header: Mapping[str, Any]) -> bool:
+        """Say whether a table is as asked for."""
+        return all(value is None or header[name] == value for name, value in asdict(self).items())
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items() if value is not None)
+
+
+ANY = TableChoice()
+
+
+def table_of(
+    device: str, space: SearchSpace, talk: Talk, *, choice: TableChoice = ANY, measured_only: bool = False
+) -> LatencyTable:
     """Load the table of exactly this space, measured before predicted; predict one where only a data sheet is at hand.
 
     A predicted table is kept under `latency_tables/` here. `NasError` where there is neither a table nor a data sheet,
-    and with `measured_only` where there is no measured table.
+    and with `measured_only` where there is no table of which every row is measured.
     """
-    tables = [(path, header) for path, header in tables_here(device) if header["space_hash"] == space.hash]
-    sheet = device_name(device) in spec_files()
-    predicted = all(header["provenance"] == "predicted" for _, header in tables) if tables else sheet
-    if measured_only and predicted:
-        raise NasError(
-            f"the latencies of {device} are predicted for {space.name}, none is measured",
-            f"On the device itself: nas profile --device {device} --space {space.name}; or leave out --measured-only",
-        )
+    of_space = [(path, header) for path, header in tables_here(device) if header["space_hash"] == space.hash]
+    tables = [(path, header) for path, header in of_space if choice.fits(header)]
+    if measured_only and tables:
+        origins = sorted({header["provenance"] for _, header in tables})
+        tables = [(path, header) for path, header in tables if header["provenance"] == "measured"]
+        if not tables:
+            raise not_measured(device, space, f"are {' or '.join(origins)}")
     if tables:
         return LatencyTable.load(min(tables, key=lambda pair: preference(pair[1]))[0])
-    if sheet:
-        return predicted_table(device, space, talk)
+    if device_name(device) in spec_files():
+        if measured_only:
+            raise not_measured(device, space, "would be predicted")
+        return predicted_table(device, space, choice, talk)
+    if of_space:
+        there = "; ".join(title(header) for _, header in of_space)
+        raise NasError(
+            f"'{device}' has no latency table of {space.name} for {choice}: there is {there}",
+            f"Drop the option, or measure: nas profile --device {device} --space {space.name}",
+        )
     table = LatencyTable.load(device, space=space.name)
     check_space(table, space)
     return table
 
 
-def predicted_table(device: str, space: SearchSpace, talk: Talk) -> LatencyTable:
+def not_measured(device: str, space: SearchSpace, says: str) -> NasError:
+    """The refusal of latencies that nobody measured."""
+    return NasError(
+        f"the latencies of {device} {says} for {space.name}, not all are measured",
+        f"On the device itself: nas profile --device {device} --space {space.name}; or leave out --measured-only",
+    )
+
+
+def predicted_table(device: str, space: SearchSpace, choice: TableChoice, talk: Talk) -> LatencyTable:
     """Predict a table from the device's data sheet and keep it."""
     from nas.hardware.transfer import conditions, predict_table
 
-    dtype = "bf16" if "bf16" in load_spec(device).peak_tflops else "fp16"
-    at = conditions(device, dtype, batch=1)
+    dtype = choice.dtype or ("bf16" if "bf16" in load_spec(device).peak_tflops else "fp16")
+    at = conditions(device, dtype, batch=choice.batch or 1)
+    if choice.backend not in (None, at.backend):
+        raise NasError(
+            f"latencies of {device} are predicted for the backend {at.backend}, not for {choice.backend}",
+            f"Leave out --backend, or measure: nas profile --device {device} --backend {choice.backend}",
+        )
     with talk.task(f"predict {device}", len(space.operators())) as advance:
         table = predict_table(space, at, progress=lambda done, _: advance(done, ""))
     stem = user_root() / at.spec.name / f"{at.backend}-{at.dtype}-b{at.batch}-{space.name}-{space.hash[:8]}"
     write_table(table.header, table.rows, stem)
     return LatencyTable.load(stem.with_name(f"{stem.name}.json"))
+
+
+def searched_table(run: Path, folder: Path) -> LatencyTable:
+    """Load the table that the search in `folder` of a run was made with."""
+    settings = read_json(folder / "search.json")
+    choice = TableChoice(**settings.get("table", {}))
+    return table_of(settings["device"], run_space(run), Talk(quiet=True), choice=choice)

@@ -215,6 +215,10 @@ def search_command(
     batch: Annotated[
         int | None, typer.Option("--batch", "--batch-size", min=1, help="Images per call, of the table to use [1].")
     ] = None,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, help="Subnets chosen at a time, for all workers.")] = 10,
+    racing: Annotated[bool, typer.Option(help="Stop measuring what is sure to be dominated.")] = True,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that measure, on Ray from two on.")] = 1,
+    ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
     measured_only: Annotated[bool, typer.Option("--measured-only", help="Refuse predicted latencies.")] = False,
     run: Run = None,
     resume: Resume = False,
@@ -229,10 +233,11 @@ def search_command(
     Examples:
       nas search --device cpu --max-latency 1ms
       nas search --device cpu --max-latency 800us --max-params 300k --budget 400
-      nas search --device cpu --device a100 --max-latency 5ms
+      nas search --device cpu --device a100 --max-latency 5ms --workers 4
     """
     from nas.hardware.latency_table import described_row
     from nas.report.presets import presets_sentence
+    from nas.report.sanity import sanity_sentences
     from nas.workflows.search import Limits, SearchSettings, search
     from nas.workflows.tables import TableChoice
     from nas.workflows.transfer_matrix import transfer_lines
@@ -241,7 +246,9 @@ def search_command(
         max_latency_ms=max_latency, max_params=max_params, max_size_bytes=max_size, min_accuracy=min_accuracy
     )
     choice = TableChoice(backend=backend, dtype=dtype, batch=batch)
-    settings = SearchSettings(limits=limits, algorithm=algorithm, budget=budget, seed=seed, table=choice)
+    settings = SearchSettings(
+        limits=limits, algorithm=algorithm, budget=budget, batch=at_once, seed=seed, racing=racing, table=choice
+    )
     result = search(
         run=run,
         devices=device,
@@ -250,6 +257,8 @@ def search_command(
         resume=resume,
         dry_run=dry_run,
         talk=talk_of(quiet),
+        num_workers=workers,
+        ray_address=ray_address,
     )
     if dry_run:
         give(result, as_json, [json.dumps(result["dry_run"], indent=1)])
@@ -264,6 +273,7 @@ def search_command(
         )
         presets = result["presets"][name]
         lines += [f"{name}: {presets_sentence(front, presets)}"] if presets else []
+        lines += [f"{name}: {line}" for line in sanity_sentences(result["sanity"][name])]
     lines += transfer_lines(result["transfer"])
     give(result, as_json, [*lines, "next: nas finetune --pick best"])
 

@@ -19,7 +19,12 @@ BATCH_SIZE = 125  # of 25 to 250 the fastest for small networks (measured, one x
 
 
 def accuracy(predict: Callable[[Tensor], Tensor], split: AnySplit) -> float:
-    """Give the share of `split` whose class has the largest of the logits that `predict` gives, in [0, 1].
+    """Give the share of `split` whose class has the largest of the logits that `predict` gives, in [0, 1]."""
+    return num_correct(predict, split) / len(split)
+
+
+def num_correct(predict: Callable[[Tensor], Tensor], split: AnySplit) -> int:
+    """Count the images of `split` whose class has the largest of the logits that `predict` gives.
 
     Two batches are predicted at a time, by two threads.
     """
@@ -34,7 +39,7 @@ def accuracy(predict: Callable[[Tensor], Tensor], split: AnySplit) -> float:
     with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool:
         while few := list(islice(parts, AT_ONCE)):
             correct += sum(pool.map(count, few))
-    return correct / len(split)
+    return correct
 
 
 def model_accuracy(model: nn.Module, split: AnySplit) -> float:
@@ -50,7 +55,11 @@ def inherited_accuracy(
     supernet: Supernet, architecture: Architecture, calibration_images: Tensor, split: AnySplit
 ) -> float:
     """Give the accuracy of a subnet with inherited weights and BatchNorm statistics of its own."""
+    return accuracy(inherited_subnet(supernet, architecture, calibration_images), split)
+
+
+def inherited_subnet(supernet: Supernet, architecture: Architecture, calibration_images: Tensor) -> nn.Module:
+    """Take a subnet out with inherited weights and BatchNorm statistics of its own, ready to predict."""
     with divided_cores():
         stats = calibrate(supernet, architecture, calibration_images)
-        subnet = extract(supernet, architecture, stats).to(memory_format=torch.channels_last)
-        return accuracy(subnet, split)
+        return extract(supernet, architecture, stats).to(memory_format=torch.channels_last)

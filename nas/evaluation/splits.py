@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from nas.errors import NasError
 
 # The first number of every seed, so that no two uses of one seed share random numbers.
-TRAIN, VALIDATION, TEST, CALIBRATION, HOLD_OUT = range(5)
+TRAIN, VALIDATION, TEST, CALIBRATION, HOLD_OUT, CUT = range(6)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -133,6 +133,24 @@ def batches(
     for chosen in order.to(split.labels.device).split(batch_size):
         if len(chosen) == batch_size or not drop_last:
             yield split.images[chosen].contiguous(memory_format=torch.channels_last), split.labels[chosen]
+
+
+def cut(split: AnySplit, shares: Sequence[float]) -> list[AnySplit]:
+    """Cut a split into parts that end at rising `shares` of it, the last at 1; which image is where is always the same.
+
+    Parts are random, so that each tells of the whole. The first holds one image at least.
+    """
+    order = np.random.default_rng([CUT]).permutation(len(split))
+    ends = [max(1, round(share * len(split))) for share in shares]
+    return [take(split, order[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def take(split: AnySplit, positions: np.ndarray) -> AnySplit:
+    """Take the images at `positions` [k] of a split, in that order."""
+    if isinstance(split, LazySplit):
+        return replace(split, indices=split.indices[positions])
+    chosen = torch.from_numpy(positions).to(split.labels.device)
+    return Split(split.images[chosen], split.labels[chosen])
 
 
 def hold_out(labels: np.ndarray, num_held_out: int) -> tuple[np.ndarray, np.ndarray]:

@@ -31,6 +31,7 @@ class ReportData:
     front: tuple[Row, ...] = ()  # the non-dominated feasible ones, by rising latency
     presets: tuple[Row, ...] = ()  # rows of presets.csv: those of evaluations with `name` and `source`
     hypervolume: tuple[tuple[int, float], ...] = ()  # (number of evaluations, hypervolume)
+    sanity: Row = field(default_factory=dict)  # against plain searches, and what became of the evaluations
     compare: tuple[Row, ...] = ()  # rows of compare.csv
     table: Row = field(default_factory=dict)  # header of the latency table, `validation` included
     training: tuple[Row, ...] = ()  # rows of training.jsonl

@@ -1,8 +1,8 @@
 """Workers on Ray: every actor gets the expensive objectives once, through the object store, and evaluates jobs.
 
-Who evaluates what is left to chance, but outcomes come back in the order of the jobs, and none depends on another of its
-batch, so that a search gives the same result with any number of workers. A job whose worker dies goes to another one;
-Ray starts dead workers anew, on another node where theirs is gone.
+Who evaluates what is left to chance, but outcomes come back in the order of the jobs, and none depends on another of
+its batch, so that a search gives the same result with any number of workers. A job whose worker dies goes to another
+one; Ray starts dead workers anew, on another node where theirs is gone.
 """
 
 from __future__ import annotations

@@ -29,11 +29,12 @@ from nas.supernet.training import SupernetRecipe, SupernetTraining, train_step
 from nas.units import format_milliseconds
 from nas.workflows.compare import compare
 from nas.workflows.finetune import finetune
+from nas.workflows.inherited import InheritedAccuracy
 from nas.workflows.picks import pick_rows, read_front
 from nas.workflows.profile import device_here, profile_device
 from nas.workflows.report import report
 from nas.workflows.run_space import run_space
-from nas.workflows.search import Limits, SearchSettings, inherited_accuracies, search
+from nas.workflows.search import Limits, SearchSettings, search
 from nas.workflows.train_supernet import train_supernet
 
 SPACE, DATA, DEVICE = "scan-mix-tiny", "cluttered-digits", "cpu"
@@ -109,7 +110,7 @@ def supernet_step_seconds(space: SearchSpace) -> float:
 
 def evaluation_seconds(run: Path) -> float:
     """Time the accuracy of a sampled subnet, as the mean over a few."""
-    accuracy_of = inherited_accuracies(run)
+    accuracy_of = InheritedAccuracy(run).of
     rng = np.random.default_rng(0)
     space = run_space(run)
     accuracy_of([space.smallest()])  # loads weights and data

@@ -19,7 +19,7 @@ def judge_presets(
     space: SearchSpace,
     table: LatencyTable,
     constraints: Sequence[Constraint],
-    accuracy_of: Callable[[list[Architecture]], list[float]],
+    accuracy_of: Callable[[Sequence[Architecture]], list[float]],
 ) -> list[dict[str, Any]]:
     """Write presets.csv beside the front and give its rows, those over a limit with `feasible` false.
 
@@ -28,7 +28,7 @@ def judge_presets(
     """
     kept = folder / "presets.jsonl"
     recorded = [*read_rows(folder / "evaluations.jsonl"), *read_rows(kept, repair=True)]
-    known = {row["id"]: row["accuracy"] for row in recorded}
+    known = {row["id"]: row["accuracy"] for row in recorded if row.get("accuracy_share", 1.0) == 1.0}
     rows = []
     for preset in space.presets.values():
         architecture = preset.architecture

@@ -56,6 +56,7 @@ def gather(run: Path) -> ReportData:
         hypervolume=tuple(
             (int(row["evaluations"]), float(row["hypervolume"])) for row in read_csv(folder / "hypervolume.csv")
         ),
+        sanity=found.get("sanity", {}),
         compare=tuple(compare_row(row) for row in compared(run)),
         table=table.header,
         training=tuple(read_rows(run / "training.jsonl")),

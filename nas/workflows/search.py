@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,27 +17,21 @@ from nas.hardware.reachable import fastest_architecture
 from nas.progress import Talk
 from nas.run_dir import append_row, find_run, locked, read_json, read_rows, write_json, write_rows
 from nas.search.loop import search as run_search
-from nas.search.problem import Constraint, Evaluation, Objective, SearchResult
+from nas.search.parallel import ray_workers
+from nas.search.problem import Evaluation, Problem, SearchResult
+from nas.search.racing import Workers, one_by_one
 from nas.space.architecture import Architecture
-from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
-from nas.workflows.evaluations import COLUMNS, row_of
+from nas.workflows.evaluations import COLUMNS, counted_of, evaluation_row, front_of, metrics_of, row_of
+from nas.workflows.inherited import RACED, WHOLE, InheritedAccuracy
+from nas.workflows.limits import Limits, problem_of
 from nas.workflows.presets import judge_presets, preset_latencies
 from nas.workflows.provenance import digest
 from nas.workflows.run_space import run_space
+from nas.workflows.sanity import sanity_of
 from nas.workflows.tables import ANY, TableChoice, table_of
 from nas.workflows.transfer_matrix import record_transfer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a chosen network must keep to; None: no limit."""
-
-    max_latency_ms: float | None = None
-    max_params: float | None = None
-    max_size_bytes: float | None = None
-    min_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +43,7 @@ class SearchSettings:
     budget: int = 200
     batch: int = 10
     seed: int = 0
+    racing: bool = True
     table: TableChoice = ANY
 
 
@@ -59,27 +56,44 @@ def search(
     resume: bool,
     dry_run: bool,
     talk: Talk,
+    num_workers: int = 1,
+    ray_address: str | None = None,
 ) -> dict[str, Any]:
-    """Search a run for every device; give fronts and presets. Prices everything before any weights are loaded."""
+    """Search a run for every device; give fronts, presets and sanity figures. Prices all before weights are loaded."""
     run = find_run(run)
     space = run_space(run)
     tables = {device: table_for(device, space, settings, measured_only, talk) for device in devices}
     if dry_run:
         return {"run": str(run), "dry_run": {device: plan(tables[device], space, settings) for device in devices}}
-    accuracy_of = inherited_accuracies(run)
-    fronts, presets = {}, {}
-    with locked(run):
+    judge = InheritedAccuracy(run, RACED if settings.racing else WHOLE)
+    scopes = {device: scope_of(table.header) for device, table in tables.items()}
+    found: dict[str, Any] = {"run": str(run), "tables": scopes, "fronts": {}, "presets": {}, "sanity": {}}
+    searched: set[Architecture] = set()
+    with locked(run), evaluators(judge, num_workers, ray_address) as workers:
         for device in () if resume else devices:
             refuse_interrupted(run / "search" / device)
         folders = {device: prepare_folder(run, device, tables[device], settings, resume) for device in tables}
         for device, table in tables.items():
-            folder, limits = folders[device], constraints_of(settings.limits, space, table, latencies(table))
-            result = search_device(folder, device, table, space, settings, accuracy_of, talk)
-            presets[device] = judge_presets(folder, space, table, limits, accuracy_of)
-            fronts[device] = write_result(folder, result, presets[device], table, space, settings)
-    transfer = record_transfer(run, fronts, tables, settings.limits.max_latency_ms)
-    scopes = {device: scope_of(table.header) for device, table in tables.items()}
-    return {"run": str(run), "tables": scopes, "fronts": fronts, "presets": presets, "transfer": transfer}
+            folder, problem = folders[device], problem_of(space, table, settings.limits, judge.objective)
+            result = search_device(folder, device, table, problem, space, settings, judge, workers, talk)
+            presets = judge_presets(folder, space, table, problem.constraints, judge.of)
+            initial = genomes_of(seeds(space, table), space)
+            sanity = sanity_of(problem, result, initial, settings.batch, settings.seed, searched)
+            found["fronts"][device] = write_result(folder, result, presets, sanity, table, space, settings)
+            found["presets"][device], found["sanity"][device] = presets, sanity
+            searched |= {each.candidate for each in result.evaluations}
+    found["transfer"] = record_transfer(run, found["fronts"], tables, settings.limits.max_latency_ms)
+    return found
+
+
+@contextmanager
+def evaluators(judge: InheritedAccuracy, num_workers: int, ray_address: str | None) -> Iterator[Workers]:
+    """Give what evaluates: Ray for more than one worker or a cluster, else this process; both remember."""
+    if num_workers == 1 and ray_address is None:
+        yield judge.remembering(one_by_one([judge.objective], time.perf_counter))
+        return
+    with ray_workers([judge.objective], num_workers, ray_address) as workers:
+        yield judge.remembering(workers)
 
 
 def table_for(
@@ -116,100 +130,54 @@ def plan(table: LatencyTable, space: SearchSpace, settings: SearchSettings) -> d
     }
 
 
-def inherited_accuracies(run: Path) -> Callable[[list[Architecture]], list[float]]:
-    """Give a function from architectures to accuracies on the validation split; it loads the weights when first used.
-
-    Each architecture is evaluated once, however many devices ask for it.
-    """
-    known: dict[str, float] = {}
-    loaded: list[Any] = []
-
-    def evaluate(architectures: list[Architecture]) -> list[float]:
-        from nas.evaluation.accuracy import inherited_accuracy
-        from nas.evaluation.data import load_dataset
-        from nas.workflows.weights import load_supernet
-
-        if not loaded:
-            dataset = load_dataset(read_json(run / "run.json")["data"], read_json(run / "run.json")["seed"])
-            loaded.extend([load_supernet(run), dataset.calibration(), dataset.validation()])
-        supernet, calibration, validation = loaded
-        for architecture in architectures:
-            if architecture.id not in known:
-                known[architecture.id] = inherited_accuracy(supernet, architecture, calibration, validation)
-        return [known[architecture.id] for architecture in architectures]
-
-    return evaluate
-
-
 def search_device(
     folder: Path,
     device: str,
     table: LatencyTable,
+    problem: Problem,
     space: SearchSpace,
     settings: SearchSettings,
-    accuracy_of: Callable[[list[Architecture]], list[float]],
+    judge: InheritedAccuracy,
+    workers: Workers,
     talk: Talk,
 ) -> SearchResult:
     """Search for one device, recording every evaluation; those recorded in `folder` are replayed, not repeated."""
-    recorded = {}
-    for row in read_rows(folder / "evaluations.jsonl", repair=True):
-        genome = tuple(space.encode(Architecture.from_json(row["architecture"])).tolist())
-        recorded[genome] = {"accuracy": row["accuracy"]}
+    rows = read_rows(folder / "evaluations.jsonl", repair=True)
+    judge.counted |= counted_of(rows)
 
     def record(evaluation: Evaluation) -> None:
-        row = row_of(evaluation.candidate, evaluation.metrics["accuracy"], table, space)
-        append_row(folder / "evaluations.jsonl", row)
+        rows.append(evaluation_row(evaluation, judge.counted[evaluation.candidate], table, space))
+        append_row(folder / "evaluations.jsonl", rows[-1])
+        front = front_of(rows)
+        if rows[-1] in front:
+            write_rows(folder / "front.csv", front, COLUMNS)
 
-    latency_of = latencies(table)
     with talk.task(f"search {device}", settings.budget) as advance:
         return run_search(
             space,
-            objectives=[
-                Objective("accuracy", "max", accuracy_of, expensive=True),
-                Objective("latency_ms", "min", latency_of, evaluate_genomes=table.predict_many),
-            ],
-            constraints=constraints_of(settings.limits, space, table, latency_of),
+            objectives=problem.objectives,
+            constraints=problem.constraints,
             algorithm=settings.algorithm,
             budget=settings.budget,
             batch=settings.batch,
             seed=settings.seed,
-            known=recorded,
+            known=metrics_of(rows, space),
             record=record,
             progress=lambda done, _: advance(done, ""),
-            initial=[space.encode(each).tolist() for each in seeds(space, table)],
+            initial=genomes_of(seeds(space, table), space),
+            workers=workers,
         )
+
+
+def genomes_of(architectures: Sequence[Architecture], space: SearchSpace) -> list[list[int]]:
+    """Encode architectures as lists of genes."""
+    return [space.encode(architecture).tolist() for architecture in architectures]
 
 
 def seeds(space: SearchSpace, table: LatencyTable) -> list[Architecture]:
     """Give the architectures that every search begins with: the fastest, the smallest, the largest, the presets."""
     presets = [preset.architecture for preset in space.presets.values()]
     return list(dict.fromkeys([fastest_architecture(table, space), space.smallest(), space.largest(), *presets]))
-
-
-def latencies(table: LatencyTable) -> Callable[[list[Architecture]], list[float]]:
-    """Give a function from architectures to their predicted latencies in milliseconds."""
-    return lambda architectures: [table.predict(architecture).ms for architecture in architectures]
-
-
-def constraints_of(
-    limits: Limits, space: SearchSpace, table: LatencyTable, latency_of: Callable[[list[Architecture]], list[float]]
-) -> list[Constraint]:
-    """Turn the limits on cheap figures into constraints; `latency_of` is shared with the objective."""
-
-    def params(candidates: list[Architecture]) -> list[float]:
-        return [float(architecture_cost(each, space.num_classes).num_params) for each in candidates]
-
-    def size(candidates: list[Architecture]) -> list[float]:
-        return [float(architecture_cost(each, space.num_classes).size_bytes) for each in candidates]
-
-    found = []
-    if limits.max_latency_ms is not None:
-        found.append(Constraint("latency_ms", limits.max_latency_ms, latency_of, table.predict_many))
-    if limits.max_params is not None:
-        found.append(Constraint("num_params", limits.max_params, params))
-    if limits.max_size_bytes is not None:
-        found.append(Constraint("size_bytes", limits.max_size_bytes, size))
-    return found
 
 
 def prepare_folder(run: Path, device: str, table: LatencyTable, settings: SearchSettings, resume: bool) -> Path:
@@ -257,6 +225,7 @@ def write_result(
     folder: Path,
     result: SearchResult,
     presets: list[dict[str, Any]],
+    sanity: dict[str, Any],
     table: LatencyTable,
     space: SearchSpace,
     settings: SearchSettings,
@@ -283,6 +252,7 @@ def write_result(
         "num_evaluations": len(result.evaluations),
         "num_infeasible": result.num_infeasible,
         "stopped_by": result.stopped_by,
+        "sanity": sanity,
     }
     write_json(folder / "front.json", summary)
     return rows

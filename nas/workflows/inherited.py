@@ -1,0 +1,91 @@
+"""Accuracies of subnets with inherited weights, counted part after part of the validation split, each part once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.run_dir import read_json
+from nas.search.problem import Objective, Stages
+from nas.search.racing import Counts, Job, Outcome, Workers
+from nas.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from nas.evaluation.splits import AnySplit
+    from nas.supernet.supernet import Supernet
+
+RACED = (0.125, 0.25, 0.5, 1.0)  # shares of the validation split at which a race may stop
+WHOLE = (1.0,)
+
+
+class InheritedAccuracy:
+    """Counts right answers of a run's subnets, each with BatchNorm statistics of its own.
+
+    Weights and images are loaded when the first subnet is counted, or when this goes to another process: they travel
+    with it, so that nothing is read there. `counted` holds what is known of each architecture.
+    """
+
+    def __init__(self, run: Path, shares: Sequence[float] = WHOLE) -> None:
+        self.run: Path | None = run
+        self.shares = tuple(shares)
+        self.counted: dict[Architecture, Counts] = {}
+        self.loaded: tuple[Supernet, Tensor, list[AnySplit]] | None = None  # weights, calibration images, parts
+        self.last: tuple[Architecture, nn.Module] | None = None  # of a race, whose next part comes next
+
+    @property
+    def objective(self) -> Objective:
+        """The accuracy to be made large, raced over the parts of the split."""
+        return Objective("accuracy", "max", self.of, expensive=True, stages=Stages(self.shares, self.count))
+
+    def of(self, architectures: Sequence[Architecture]) -> list[float]:
+        """Accuracy of each architecture on the whole validation split."""
+        found = []
+        for architecture in architectures:
+            counted = self.counted.get(architecture, ())
+            for stage in range(len(counted), len(self.shares)):
+                counted = (*counted, self.count(architecture, stage))
+            self.counted[architecture] = counted
+            found.append(sum(right for right, _ in counted) / sum(count for _, count in counted))
+        return found
+
+    def count(self, architecture: Architecture, stage: int) -> tuple[float, float]:
+        """How many images of one part are classified rightly, and how many there are."""
+        from nas.evaluation import accuracy
+
+        supernet, calibration, parts = self.load()
+        if self.last is None or self.last[0] != architecture:
+            self.last = architecture, accuracy.inherited_subnet(supernet, architecture, calibration)
+        return accuracy.num_correct(self.last[1], parts[stage]), len(parts[stage])
+
+    def load(self) -> tuple[Supernet, Tensor, list[AnySplit]]:
+        """Load the weights and the images, once."""
+        if self.loaded is None:
+            from nas.evaluation.data import load_dataset
+            from nas.evaluation.splits import cut
+            from nas.workflows.weights import load_supernet
+
+            assert self.run is not None, "what comes from another process is loaded"
+            manifest = read_json(self.run / "run.json")
+            dataset = load_dataset(manifest["data"], manifest["seed"])
+            supernet = load_supernet(self.run)
+            self.loaded = supernet, dataset.calibration(), cut(dataset.validation(), self.shares)
+        return self.loaded
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Go to another process with weights and images, without the folder they came from."""
+        return {"run": None, "shares": self.shares, "counted": {}, "loaded": self.load(), "last": None}
+
+    def remembering(self, workers: Workers) -> Workers:
+        """Let workers go on from what is counted already, and remember what they count."""
+
+        def evaluate(jobs: Sequence[Job]) -> Iterator[Outcome]:
+            informed = [replace(job, counted=self.counted.get(job.candidate, ())) for job in jobs]
+            for job, outcome in zip(informed, workers(informed), strict=True):
+                self.counted[job.candidate] = outcome.counted
+                yield outcome
+
+        return evaluate

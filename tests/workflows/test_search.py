@@ -1,11 +1,15 @@
 import csv
 import dataclasses
 import json
+import multiprocessing
+import os
 import shutil
 import signal
 import time
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.errors import NasError
@@ -13,6 +17,7 @@ from nas.evaluation import data as data_module
 from nas.progress import Talk
 from nas.space.search_space import SearchSpace
 from nas.workflows import search as module
+from nas.workflows.sanity import sanity_lines
 from nas.workflows.search import COLUMNS, Limits, SearchSettings, search
 
 RUN = Path("runs/tiny")
@@ -21,9 +26,18 @@ WHOLE_SPACE = 100  # a budget beyond the 48 architectures of the toy space
 
 
 def search_toy(
-    *, devices=("cpu",), resume=False, dry_run=False, measured_only=False, budget=WHOLE_SPACE, seed=0, **limits
+    *,
+    devices=("cpu",),
+    resume=False,
+    dry_run=False,
+    measured_only=False,
+    budget=WHOLE_SPACE,
+    seed=0,
+    racing=True,
+    num_workers=1,
+    **limits,
 ):
-    settings = SearchSettings(limits=Limits(**limits), budget=budget, seed=seed)
+    settings = SearchSettings(limits=Limits(**limits), budget=budget, seed=seed, racing=racing)
     return search(
         run=RUN,
         devices=devices,
@@ -32,6 +46,7 @@ def search_toy(
         resume=resume,
         dry_run=dry_run,
         talk=Talk(quiet=True),
+        num_workers=num_workers,
     )
 
 
@@ -246,6 +261,89 @@ def test_a_search_killed_half_way_and_resumed_gives_the_front_of_an_uninterrupte
     resumed = spawn(*words, "--resume", cwd=workspace)
     assert resumed.wait() == 0, resumed.stderr.read()
     assert front_csv() == expected
+
+
+def search_in_process(folder):
+    """Search in a process of its own, to be killed; its parent has imported everything already."""
+    os.chdir(folder)
+    search_toy(budget=24, resume=True)
+
+
+@pytest.mark.slow
+def test_a_search_killed_at_twenty_random_moments_is_resumed_to_the_same_front_each_time(workspace):
+    start = time.monotonic()
+    search_toy(budget=24)
+    seconds = time.monotonic() - start
+    names = ("front.csv", "front.json", "hypervolume.csv", "evaluations.jsonl")
+    expected = {name: (RUN / "search" / "cpu" / name).read_bytes() for name in names}
+    rng, torn = np.random.default_rng(0), set()
+    for _ in range(20):
+        shutil.rmtree(RUN / "search")
+        child = multiprocessing.get_context("fork").Process(target=search_in_process, args=(workspace,))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the child computes by one thread, and is killed
+            child.start()
+        child.join(rng.uniform(0, seconds))
+        child.kill()
+        child.join()
+        log = RUN / "search" / "cpu" / "evaluations.jsonl"
+        torn.add(log.read_text().count("\n") if log.exists() else 0)
+        search_toy(budget=24, resume=True)
+        assert {name: (RUN / "search" / "cpu" / name).read_bytes() for name in names} == expected
+    assert len(torn) > 5
+
+
+@pytest.mark.slow
+def test_two_workers_find_the_front_of_one_process(workspace, spawn):
+    search_toy(budget=30)
+    names = ("front.csv", "front.json", "hypervolume.csv", "evaluations.jsonl")
+    expected = {name: (RUN / "search" / "cpu" / name).read_bytes() for name in names}
+    shutil.rmtree(RUN / "search")
+    process = spawn("search", "--device", "cpu", "--budget", 30, "--workers", 2, cwd=workspace)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert {name: (RUN / "search" / "cpu" / name).read_bytes() for name in names} == expected
+    assert "times that of random search" in out
+
+
+def test_a_race_finds_the_front_of_whole_evaluations_and_says_what_it_saved(workspace, toy_truth):
+    result = search_toy()
+    assert {row["id"] for row in result["fronts"]["cpu"]} == brute_force_front(toy_truth)
+    stopped = [row for row in recorded() if row["accuracy_share"] < 1]
+    assert stopped
+    assert not {row["id"] for row in stopped} & {row["id"] for row in result["fronts"]["cpu"]}
+    saved = 1 - sum(row["accuracy_share"] for row in recorded()) / len(recorded())
+    assert result["sanity"]["cpu"]["saved_share"] == pytest.approx(saved)
+    search_toy(racing=False)
+    assert {row["accuracy"] for row in recorded()} == {row["accuracy"] for row in toy_truth.values()}
+    assert {row["accuracy_share"] for row in recorded()} == {1.0}
+
+
+def test_every_result_says_what_it_was_worth(workspace, write_toy_table):
+    write_toy_table(workspace, device="phone", scale=10.0)
+    sanity = search_toy(devices=("cpu", "phone"), budget=30)["sanity"]
+    for device, shared in (("cpu", 0), ("phone", 20)):
+        found = json.loads((RUN / "search" / device / "front.json").read_text())["sanity"]
+        assert found == sanity[device]
+        assert found["num_evaluations"] == 30
+        assert found["num_shared"] >= shared
+        assert 0 <= found["num_wasted"] < 30
+        assert 0.5 < found["order_right"] <= 1
+        assert found["control"].keys() == {"random", "local"}
+        first, second = sanity_lines(found)
+        assert "times that of random search and" in first
+        assert "30 evaluations" in second and "dominated when they were made" in second
+    assert sanity["cpu"]["num_shared"] == 0
+
+
+def test_the_front_so_far_is_on_disk_while_the_search_goes_on(workspace, monkeypatch):
+    interrupt_after(monkeypatch, 13)
+    with (RUN / "search" / "cpu" / "front.csv").open(newline="") as file:
+        so_far = {row["id"]: (float(row["accuracy"]), float(row["latency_ms"])) for row in csv.DictReader(file)}
+    known = {row["id"]: (row["accuracy"], row["latency_ms"]) for row in recorded()[:12]}
+    for key, (accuracy, latency) in known.items():
+        beaten = any(a >= accuracy and t <= latency and (a, t) != (accuracy, latency) for a, t in known.values())
+        assert beaten or key in so_far
 
 
 def test_a_limit_out_of_reach_names_the_smallest_latency_before_any_weights_or_torch_are_loaded(

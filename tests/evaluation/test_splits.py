@@ -17,6 +17,7 @@ from nas.evaluation.splits import (
     crop_and_flip,
     crop_at_random,
     crop_centre,
+    cut,
     hold_out,
     hold_out_tenth,
     normalise,
@@ -136,3 +137,21 @@ def test_the_centre_crop_is_the_middle_square():
 def test_random_crops_of_any_image_have_the_resolution(width, height, seed):
     pixels = crop_at_random(Image.new("RGB", (width, height), (7, 8, 9)), 6, np.random.default_rng(seed))
     assert pixels.shape == (6, 6, 3) and (pixels == [7, 8, 9]).all()
+
+
+@given(num_samples=st.integers(1, 60), shares=st.sampled_from([(1.0,), (0.5, 1.0), (0.1, 0.25, 0.5, 1.0)]))
+def test_the_parts_of_a_split_hold_every_image_once_and_are_always_the_same(num_samples, shares):
+    split = numbered_split(num_samples)
+    lazy = LazySplit(open_numbered, np.arange(num_samples), 4)
+    parts, again, opened = cut(split, shares), cut(split, shares), cut(lazy, shares)
+    assert sorted(int(label) for part in parts for label in part.labels) == list(range(num_samples))
+    for part, same, lazy_part, share in zip(parts, again, opened, shares, strict=True):
+        assert torch.equal(part.labels, same.labels)
+        assert lazy_part.indices.tolist() == part.labels.tolist() == part.images[:, 0, 0, 0].int().tolist()
+        assert len(part) <= max(1, share * num_samples + 1)
+    assert len(parts[0]) >= 1
+
+
+def test_the_parts_of_a_sorted_split_are_random():
+    first = cut(numbered_split(1000), (0.1, 1.0))[0]
+    assert 400 < first.labels.float().mean() < 600

@@ -15,9 +15,9 @@ import pytest
 from nas.errors import NasError
 from nas.evaluation import data as data_module
 from nas.progress import Talk
+from nas.report.sanity import sanity_sentences
 from nas.space.search_space import SearchSpace
 from nas.workflows import search as module
-from nas.workflows.sanity import sanity_lines
 from nas.workflows.search import COLUMNS, Limits, SearchSettings, search
 
 RUN = Path("runs/tiny")
@@ -330,7 +330,7 @@ def test_every_result_says_what_it_was_worth(workspace, write_toy_table):
         assert 0 <= found["num_wasted"] < 30
         assert 0.5 < found["order_right"] <= 1
         assert found["control"].keys() == {"random", "local"}
-        first, second = sanity_lines(found)
+        first, second = sanity_sentences(found)
         assert "times that of random search and" in first
         assert "30 evaluations" in second and "dominated when they were made" in second
     assert sanity["cpu"]["num_shared"] == 0

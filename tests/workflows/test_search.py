@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import dataclasses
 import json
@@ -18,7 +19,8 @@ from nas.progress import Talk
 from nas.report.sanity import sanity_sentences
 from nas.space.search_space import SearchSpace
 from nas.workflows import search as module
-from nas.workflows.search import COLUMNS, Limits, SearchSettings, search
+from nas.workflows.inherited import InheritedAccuracy
+from nas.workflows.search import COLUMNS, Limits, SearchSettings, evaluators, search
 
 RUN = Path("runs/tiny")
 PRESETS = {preset.architecture.id: preset for preset in SearchSpace.load("toy").presets.values()}
@@ -304,6 +306,23 @@ def test_two_workers_find_the_front_of_one_process(workspace, spawn):
     assert process.returncode == 0, err
     assert {name: (RUN / "search" / "cpu" / name).read_bytes() for name in names} == expected
     assert "times that of random search" in out
+
+
+def test_one_worker_needs_no_ray_and_a_cluster_does(workspace, monkeypatch):
+    asked = []
+
+    @contextlib.contextmanager
+    def no_ray(expensive, count, address):
+        asked.append((len(expensive), count, address))
+        raise Stop
+        yield
+
+    monkeypatch.setattr(module, "ray_workers", no_ray)
+    search_toy(budget=5)
+    for num_workers, address in ((2, None), (1, "127.0.0.1:6379")):
+        with pytest.raises(Stop), evaluators(InheritedAccuracy(RUN), num_workers, address):
+            pass
+    assert asked == [(1, 2, None), (1, 1, "127.0.0.1:6379")]
 
 
 def test_a_race_finds_the_front_of_whole_evaluations_and_says_what_it_saved(workspace, toy_truth):

@@ -295,6 +295,7 @@ def finetune_command(
       nas finetune --pick best
       nas finetune --pick best --pick knee --pick smallest --epochs 8
     """
+    from nas.hardware.latency_table import described_row
     from nas.workflows.finetune import finetune
 
     settings = {"epochs": epochs} if epochs is not None else {}
@@ -303,7 +304,7 @@ def finetune_command(
     )
     lines = [
         f"{model['id']}: {model['accuracy']:.2%} on the test split after {model['epochs']} epochs "
-        f"(inherited {model['inherited_accuracy']:.2%} on validation), {model['latency_ms']:.3g} ms predicted"
+        f"(inherited {model['inherited_accuracy']:.2%} on validation), {described_row(model, result['table'])}"
         for model in result["models"]
     ]
     give(result, as_json, [*lines, "next: nas compare"])
@@ -314,7 +315,7 @@ def compare_command(
     models: Annotated[
         str, typer.Option("--models", help="timm models, comma-separated; NAME@64 sets the input size.")
     ] = "resnet10t,mobilenetv3_small_050,lcnet_050",
-    device: Annotated[str, typer.Option("--device", help="Where networks are measured: this machine.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="The device of the search: measured if here.")] = "cpu",
     run: Run = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -331,10 +332,13 @@ def compare_command(
 
     names = [name for name in models.split(",") if name.strip()]
     result = compare(run=run, device=device, models=names, seed=seed, talk=talk_of(quiet))
+    scope = result["table"]
     lines = [
-        f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms measured"
+        f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms "
+        f"{row['provenance']}{'' if row['provenance'] == 'measured' else ', never measured'}"
         for row in result["models"]
     ]
+    lines.append(f"latencies: whole networks, {device}, {scope['backend']} {scope['dtype']} batch {scope['batch']}")
     give(result, as_json, [*lines, "next: nas report"])
 
 

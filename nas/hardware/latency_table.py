@@ -275,6 +275,24 @@ def is_foreign(header: dict[str, Any], machine: Device) -> bool:
     return any(there.get(name) != machine.fingerprint.get(name) for name in ("model", "family", "flags"))
 
 
+def warnings_of(table: LatencyTable, machine: Device) -> list[str]:
+    """Say what a user of a table has to know: that it is predicted, of another processor, or failed its validation."""
+    header = table.header
+    found = []
+    if header["provenance"] == "predicted":
+        found.append(f"no latency of {header['device']} is measured: all are predicted from its data sheet")
+    if header["provenance"] == "interpolated":
+        rows = sum(row.provenance == "interpolated" for row in table.rows.values())
+        found.append(f"{rows} of the {len(table.rows)} rows of {header['device']} are interpolated, not measured")
+    if foreign(table, machine):
+        model = header["fingerprint"].get("model")
+        found.append(f"the table of {header['device']} was measured on another processor ({model}) than this one")
+    if not header["validation"].get("trustworthy", True):
+        mape = header["validation"]["mape"]
+        found.append(f"the table of {header['device']} failed its validation (MAPE {mape:.0%}): rough orientation only")
+    return found
+
+
 def check_space(table: LatencyTable, space: SearchSpace) -> None:
     """Raise `NasError` where the table was made for another space, or another version of it."""
     if table.header["space_hash"] != space.hash:

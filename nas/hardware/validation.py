@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from nas.hardware.correction import Correction, choose
 
 Array = NDArray[np.float64]
+MAX_MAPE, MIN_TAU = 0.10, 0.85  # beyond these a table is marked as not trustworthy
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,14 @@ def validate(networks: list[MeasuredNetwork], n_fit: int) -> tuple[Correction, d
         result |= agreement(predicted[held_out], measured[held_out]) | noise
         result |= prefixed("macs_", agreement(baseline, measured[held_out]))
         result |= prefixed("sum_", agreement(sums[held_out], measured[held_out]))
+        result["trustworthy"] = is_trustworthy(result)
     return correction, result
+
+
+def is_trustworthy(validation: Mapping[str, Any]) -> bool:
+    """Say whether held-out networks are predicted well enough: an error near the noise, and in the right order."""
+    allowed = max(MAX_MAPE, 2 * validation["noise_mape"])
+    return bool(validation["mape"] <= allowed and validation["kendall_tau"] >= MIN_TAU)
 
 
 def affine_baseline(macs: Array, measured_ms: Array, wanted: Array) -> Array:

@@ -75,14 +75,11 @@ def measured_ms(row: Row) -> float | None:
 
 
 def known_ms(data: ReportData, row: Row) -> float:
-    """Best known latency of a `compare` row: measured if it was, else predicted, else infinite."""
-    measured = measured_ms(row)
-    if measured is not None:
-        return measured
+    """Latency of a `compare` row: measured or predicted whole, else that of its evaluation, else infinite."""
+    if row.get("latency_ms") is not None:
+        return float(row["latency_ms"])
     evaluation = evaluation_of(data, row.get("id", ""))
-    if evaluation is not None:
-        return float(evaluation["latency_ms"])
-    return math.inf if row.get("latency_ms") is None else float(row["latency_ms"])
+    return math.inf if evaluation is None else float(evaluation["latency_ms"])
 
 
 def measured_of_evaluation(data: ReportData, row: Row) -> float | None:

@@ -271,7 +271,7 @@ def fidelity_sentence(validation: Row) -> str:
     if macs_mape is not None and macs_tau is not None:
         verdict = "a latency predicted from MACs alone errs by" if macs_mape > mape else "MACs alone do no worse:"
         text += f" For comparison, {verdict} {percent(macs_mape)} (tau {macs_tau:.2f})."
-    if mape > max(0.10, 2 * (noise or 0.0)) or tau < 0.85:
+    if not validation.get("trustworthy", True):
         text += " Such predictions are for rough orientation only."
     return text
 

@@ -21,7 +21,7 @@ from nas.report.content import (
 from nas.report.findings import Headline, best_not_slower, comparison_sentence, headline, headline_sentence, speed_up
 from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plot, table
 from nas.report.presets import presets_sentence
-from nas.report.wording import ABSENT, milliseconds, percent, points, search_command
+from nas.report.wording import ABSENT, latency_origin, milliseconds, percent, points, search_command
 from nas.units import format_bytes, format_count, format_milliseconds
 
 
@@ -31,6 +31,7 @@ def answer(data: ReportData) -> str:
     limit = "no latency limit" if data.max_latency_ms is None else f"limit {format_milliseconds(data.max_latency_ms)}"
     place = f"{data.device}, {data.backend}, {limit}, {len(data.evaluations)} architectures evaluated"
     start = f"<h1>{escape(data.title)}</h1>{paragraph(place, 'place')}{paragraph(headline_sentence(data), 'answer')}"
+    start += paragraph(latency_origin(data), "note")
     start += paragraph(presets_sentence(data.front, data.presets)) if data.presets else ""
     if found is None:
         return start + missing("The search has no result.", search_command(data))
@@ -62,9 +63,11 @@ def latency_card(found: Headline, data: ReportData) -> tuple[str, str, str]:
 
 
 def predicted_words(evaluation: Row) -> str:
-    """`0.800 ms (0.760 to 0.840) predicted from measured blocks`."""
+    """`0.800 ms (0.760 to 0.840) predicted from measured blocks`, or that nothing was measured."""
     interval = f"{milliseconds(evaluation['latency_low_ms'])} to {milliseconds(evaluation['latency_high_ms'])}"
     value = milliseconds(evaluation["latency_ms"])
+    if evaluation["provenance"] == "predicted":
+        return f"{value} ms ({interval}) predicted from a data sheet, never measured"
     return f"{value} ms ({interval}) predicted from {evaluation['provenance']} blocks"
 
 

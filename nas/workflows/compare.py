@@ -18,20 +18,23 @@ from nas.evaluation.finetune import Recipe
 from nas.evaluation.reference import Reference, build_reference, parse_reference
 from nas.hardware.backends import BACKENDS, clock_of
 from nas.hardware.call import Setting, arithmetic
-from nas.hardware.latency_table import LatencyTable
+from nas.hardware.device import this_machine
+from nas.hardware.device_spec import device_name, load_spec, spec_files
+from nas.hardware.gpu import this_gpu
+from nas.hardware.latency_table import Latency, LatencyTable, scope_of, warnings_of
 from nas.hardware.measure import PROTOCOLS, Measurement, measure_interleaved
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
 from nas.space.architecture import Architecture
 from nas.supernet.subnet import build_subnet, fold_norms
 from nas.workflows.finetune import described_training, load_model, train_models
-from nas.workflows.profile import device_here
 from nas.workflows.provenance import check_table
 from nas.workflows.tables import searched_table
 
 COLUMNS = (
     *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
     *("source", "images", "resolution", "validation_accuracy", "inherited_accuracy", "provenance"),
+    *("latency_low_ms", "latency_high_ms"),
 )
 SCRATCH = "-scratch"  # ends the id of the control, an architecture trained without its supernet
 
@@ -65,12 +68,19 @@ def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, 
         rows += [reference_row(each, trained[str(each)], dataset, recipe, seed) for each in references]
         network: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
         network.update(trained)
-        measured = measure_networks(folder, network, table, dataset.num_classes, talk)
-        finish_rows(rows, measured)
+        if is_here(device):
+            for warning in warnings_of(table, this_machine()):
+                talk.say(f"note: {warning}")
+            measured = measure_networks(folder, network, table, dataset.num_classes, talk)
+            found = {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
+            write_measured(folder, measured)
+        else:
+            talk.say(f"note: {device} is not at hand: latencies are predicted from its data sheet, none is measured")
+            found = predict_networks(network, device, table)
+        finish_rows(rows, found)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
         write_rows(run / "compare.csv", rows, COLUMNS)
-        write_measured(folder, measured)
-    return {"run": str(run), "models": rows}
+    return {"run": str(run), "models": rows, "table": scope_of(table.header)}
 
 
 def common_recipe(described: Sequence[Mapping[str, Any]]) -> Recipe:
@@ -86,20 +96,27 @@ def common_recipe(described: Sequence[Mapping[str, Any]]) -> Recipe:
 
 
 def search_of(run: Path, device: str) -> Path:
-    """Give the folder of the run's search for `device`, which is this machine; `NasError` where it is not, or is none.
+    """Give the folder of the run's search for `device`; `NasError` where there is none.
 
-    Measurements of this machine never stand beside a front that was searched for another.
+    Latencies of one device never stand beside a front that was searched for another.
     """
     newest = latest_search(run)
-    device_here(device)
     folder = run / "search" / device
     if not (folder / "front.json").exists():
         searched = read_json(newest / "search.json")["device"]
         raise NasError(
-            f"the newest search of {run} is for {searched}, and networks would be measured on {device}",
-            f"Search for this machine: nas search --device {device}",
+            f"the newest search of {run} is for {searched}, and networks would be compared on {device}",
+            f"Compare there: nas compare --device {searched}; or search: nas search --device {device}",
         )
     return folder
+
+
+def is_here(device: str) -> bool:
+    """Say whether networks can be measured on a device: whether it is this machine or its GPU."""
+    if device_name(device) not in spec_files():
+        return True
+    gpu = this_gpu()
+    return gpu is not None and gpu.fingerprint["model"] in load_spec(device).reported_as
 
 
 def seeded(reference: Reference, dataset: Dataset, seed: int) -> nn.Module:
@@ -198,11 +215,23 @@ def measure_networks(
         return measure_interleaved(calls, rounds=4, min_samples=40, protocol=protocol, clock=clock)
 
 
-def finish_rows(rows: Sequence[dict[str, Any]], measured: Mapping[str, Measurement]) -> None:
-    """Write each row's measured latency into it."""
+def predict_networks(networks: Mapping[str, nn.Module], device: str, table: LatencyTable) -> dict[str, Latency]:
+    """Predict the latency of whole networks on a device that is not at hand, all in the same way."""
+    from nas.hardware.transfer import conditions, predict_network
+
+    at = conditions(device, table.header["dtype"], table.header["batch"])
+    return {
+        name: predict_network(fold_norms(copy.deepcopy(model)), int(model.resolution), at)[0]  # type: ignore[arg-type]
+        for name, model in networks.items()
+    }
+
+
+def finish_rows(rows: Sequence[dict[str, Any]], latencies: Mapping[str, Latency]) -> None:
+    """Write each row's latency into it, with its interval where it is predicted."""
     for row in rows:
-        row["latency_ms"] = measured[row["id"].removesuffix(SCRATCH)].ms
-        row["provenance"] = "measured"
+        latency = latencies[row["id"].removesuffix(SCRATCH)]
+        row["latency_ms"], row["provenance"] = latency.ms, latency.provenance
+        row["latency_low_ms"], row["latency_high_ms"] = latency.low_ms, latency.high_ms
 
 
 def write_measured(folder: Path, measured: Mapping[str, Measurement]) -> None:

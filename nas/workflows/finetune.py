@@ -44,7 +44,7 @@ def finetune(
         models = {row["id"]: inherit_calibrated(supernet, row, dataset) for row in rows}
         trained = train_models(models, "finetune", dataset, recipe, seed, talk)
         written = [write_finetuned(run, row, trained[row["id"]], dataset, recipe, seed) for row in rows]
-    return {"run": str(run), "models": written}
+    return {"run": str(run), "models": written, "table": read_json(latest_search(run) / "front.json")["table"]}
 
 
 def write_finetuned(
@@ -62,7 +62,8 @@ def write_finetuned(
         "inherited_accuracy": row["accuracy"],
         "validation_accuracy": model_accuracy(trained, dataset.validation()),
         "accuracy": model_accuracy(trained, dataset.test()),
-        **{name: row[name] for name in ("latency_ms", "provenance", "num_params", "macs", "size_bytes")},
+        **{name: row[name] for name in ("latency_ms", "latency_low_ms", "latency_high_ms", "provenance")},
+        **{name: row[name] for name in ("num_params", "macs", "size_bytes")},
     }
     write_model(run / "models" / architecture.id, trained, described)
     return described

@@ -12,7 +12,7 @@ from typing import Any
 
 from nas.errors import NasError
 from nas.hardware.device import this_machine
-from nas.hardware.latency_table import LatencyTable, describe, foreign, scope_of
+from nas.hardware.latency_table import LatencyTable, describe, scope_of, warnings_of
 from nas.hardware.reachable import fastest_architecture
 from nas.progress import Talk
 from nas.run_dir import append_row, find_run, locked, read_json, read_rows, write_json, write_rows
@@ -109,10 +109,9 @@ def table_for(
             f"the smallest reachable latency is {describe(least, table.header)}",
             f"--max-latency {1.2 * least.ms:.2g}ms",
         )
-    if foreign(table, this_machine()):
-        talk.say(f"note: the table of '{device}' was measured on another processor; nas profile --device {device}")
-    if least.provenance == "predicted":
-        talk.say(f"note: no latency of {device} is measured; the fastest subnet takes {describe(least, table.header)}")
+    for warning in warnings_of(table, this_machine()):
+        talk.say(f"note: {warning}")
+    talk.say(f"{device}: the fastest subnet takes {describe(least, table.header)}")
     return table
 
 
@@ -253,6 +252,7 @@ def write_result(
         "num_infeasible": result.num_infeasible,
         "stopped_by": result.stopped_by,
         "sanity": sanity,
+        "table": scope_of(table.header),
     }
     write_json(folder / "front.json", summary)
     return rows

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from nas.hardware.validation import MeasuredNetwork, affine_baseline, agreement, kendall_tau, split, validate
+from nas.hardware.validation import (
+    MeasuredNetwork,
+    affine_baseline,
+    agreement,
+    is_trustworthy,
+    kendall_tau,
+    split,
+    validate,
+)
 
 
 def networks(count: int, seed: int = 0, noise: float = 0.01) -> list[MeasuredNetwork]:
@@ -82,3 +90,19 @@ def test_without_networks_nothing_is_corrected_and_nothing_claimed() -> None:
     correction, found = validate([], n_fit=10)
     assert (correction.form, correction.apply(0.3, 8)) == ("none", 0.3)
     assert "mape" not in found
+
+
+@pytest.mark.parametrize(
+    ("figures", "passed"),
+    [
+        ({"mape": 0.05, "noise_mape": 0.01, "kendall_tau": 0.95}, True),
+        ({"mape": 0.11, "noise_mape": 0.01, "kendall_tau": 0.95}, False),
+        ({"mape": 0.11, "noise_mape": 0.06, "kendall_tau": 0.95}, True),
+        ({"mape": 0.05, "noise_mape": 0.01, "kendall_tau": 0.80}, False),
+        ({"mape": 0.05, "noise_mape": 0.01, "kendall_tau": float("nan")}, False),
+    ],
+)
+def test_a_table_passes_when_its_error_is_near_the_noise_and_its_order_is_right(
+    figures: dict[str, float], passed: bool
+) -> None:
+    assert is_trustworthy(figures) is passed

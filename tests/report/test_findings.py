@@ -199,10 +199,9 @@ def test_a_poor_table_and_a_better_baseline_are_said_so() -> None:
     good = {"mape": 0.04, "kendall_tau": 0.95, "noise_mape": 0.02, "macs_mape": 0.2, "macs_tau": 0.7, "n": 14}
     assert "On 14 networks held out of the fit the table errs by 4.0\u00a0%" in fidelity_sentence(good)
     assert "rough orientation" not in fidelity_sentence(good)
-    poor = fidelity_sentence(good | {"mape": 0.3})
+    poor = fidelity_sentence(good | {"mape": 0.3, "trustworthy": False})
     assert "MACs alone do no worse: 20.0\u00a0%" in poor
     assert "rough orientation" in poor
-    assert "rough orientation" in fidelity_sentence(good | {"kendall_tau": 0.5})
     assert "again" not in fidelity_sentence({"mape": 0.04, "kendall_tau": 0.95})
 
 

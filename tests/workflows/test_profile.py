@@ -11,7 +11,6 @@ from nas.space.search_space import SearchSpace
 from nas.workflows import profile
 from nas.workflows.profile import (
     device_here,
-    is_trustworthy,
     plan_for,
     profile_device,
     space_to_measure,
@@ -58,20 +57,6 @@ def test_a_measured_table_is_validated_on_networks_it_was_not_fitted_to():
     assert {"kendall_tau", "noise_mape", "macs_mape", "macs_tau"} <= set(found)
     assert "networks" not in found
     assert len(LatencyTable.load("cpu", space="toy").header["validation"]["networks"]) == 14
-
-
-@pytest.mark.parametrize(
-    ("figures", "passed"),
-    [
-        ({"mape": 0.05, "noise_mape": 0.01, "kendall_tau": 0.95}, True),
-        ({"mape": 0.11, "noise_mape": 0.01, "kendall_tau": 0.95}, False),
-        ({"mape": 0.11, "noise_mape": 0.06, "kendall_tau": 0.95}, True),
-        ({"mape": 0.05, "noise_mape": 0.01, "kendall_tau": 0.80}, False),
-        ({"mape": 0.05, "noise_mape": 0.01, "kendall_tau": float("nan")}, False),
-    ],
-)
-def test_a_table_passes_when_its_error_is_near_the_noise_and_its_order_is_right(figures, passed):
-    assert is_trustworthy(figures) is passed
 
 
 def test_this_machine_is_not_measured_under_the_name_of_a_gpu(monkeypatch):

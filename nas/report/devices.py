@@ -44,6 +44,6 @@ def transfer_sentence(matrix: Sequence[Row]) -> str:
     worst = min(pairs, key=lambda row: row["hypervolume_share"])
     return (
         f"Networks found for one device and used on another reach at worst {percent(worst['hypervolume_share'])} of "
-        f"the hypervolume of a front of its own: those of {worst['front_of']} on {worst['used_on']}. Accuracies are the "
-        "same; only latencies are priced again."
+        f"the hypervolume of a front of its own: those of {worst['front_of']} on {worst['used_on']}. "
+        "Accuracies are the same; only latencies are priced again."
     )

@@ -16,6 +16,7 @@ from nas.hardware.latency_table import LatencyTable, describe, scope_of, warning
 from nas.hardware.reachable import fastest_architecture
 from nas.progress import Talk
 from nas.run_dir import append_row, find_run, locked, read_json, read_rows, write_json, write_rows
+from nas.search import load_algorithm
 from nas.search.loop import search as run_search
 from nas.search.parallel import ray_workers
 from nas.search.problem import Evaluation, Problem, SearchResult
@@ -60,6 +61,7 @@ def search(
     ray_address: str | None = None,
 ) -> dict[str, Any]:
     """Search a run for every device; give fronts, presets and sanity figures. Prices all before weights are loaded."""
+    load_algorithm(settings.algorithm)  # an unknown name is told before anything is priced
     run = find_run(run)
     space = run_space(run)
     tables = {device: table_for(device, space, settings, measured_only, talk) for device in devices}

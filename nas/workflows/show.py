@@ -62,7 +62,8 @@ def show_device(name: str | None) -> dict[str, Any]:
 
     if name is None:
         sheets = {device: sheet_line(load_spec(device)) for device in spec_files()}
-        return {"devices": list(known_devices()), "data sheets": sheets, "this machine": this_machine().fingerprint}
+        tables = {device: [table_line(header) for _, header in tables_here(device)] for device in known_devices()}
+        return {"devices": tables, "data sheets": sheets, "this machine": this_machine().fingerprint}
     sheet = {"data sheet": asdict(load_spec(name))} if device_name(name) in spec_files() else {}
     if sheet and not tables_here(name):
         return {"device": device_name(name), "provenance": "no table yet: nas search predicts one", **sheet}
@@ -87,8 +88,21 @@ def show_device(name: str | None) -> dict[str, Any]:
         "provenance": table.header["provenance"],
         "measured on this machine": not predicted and not foreign(table, this_machine()),
         "validation": validation,
+        "all tables": [table_line(header) for _, header in tables_here(name)],
         **sheet,
     }
+
+
+def table_line(header: dict[str, Any]) -> str:
+    """A table in a line: what it holds for, where it comes from, when, and how it was judged."""
+    found = f"{header['backend']} {header['dtype']} batch {header['batch']}, {header['space']}: {header['provenance']}"
+    if "date" in header:
+        found += f" {header['date'][:10]}"
+    judged = header["validation"]
+    if "mape" in judged:
+        found += f", held-out MAPE {judged['mape']:.1%}, tau {judged['kendall_tau']:.2f}"
+        found += "" if judged.get("trustworthy", True) else " (not trustworthy)"
+    return found
 
 
 def sheet_line(spec: DeviceSpec) -> str:

@@ -34,26 +34,32 @@ def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> f
     return float(moocore.hypervolume(checked(costs), ref=np.asarray(reference, dtype=float)))
 
 
-def greedy_gains(costs: np.ndarray, front: np.ndarray, reference: np.ndarray, n: int) -> list[int]:
-    """Pick up to n rows of `costs`, one after the other, each the one that adds most hypervolume to all before it.
+def greedy_gains(
+    views: np.ndarray, weights: Sequence[float], front: np.ndarray, reference: np.ndarray, n: int
+) -> list[int]:
+    """Pick up to n candidates, one after the other, each the one that adds most hypervolume to all before it.
 
-    `front` [k, objectives] is there from the start; rows that would add nothing are not picked. A row's gain only falls
-    as others are added, so that a row is measured again only when its former gain is the largest left (Minoux 1978).
+    `views` [views, k, objectives] are what the costs of the k candidates may be, and a gain is the weighted sum over
+    the views. `front` [f, objectives] is there from the start; candidates that would add nothing are not picked. A gain
+    only falls as others are added, so it is measured again only when its former value is the largest (Minoux 1978).
     """
-    members = front[non_dominated(front)] if len(front) else front
-    volume = hypervolume(members, reference)
-    heap = [(-np.inf, i, -1) for i in range(len(costs))]  # minus the gain, row, number of picks when it was measured
+    start = front[non_dominated(front)] if len(front) else front
+    members = [start for _ in views]
+    volumes = [hypervolume(start, reference)] * len(views)
+    least = 1e-12 * abs(volumes[0])
+    heap = [(-np.inf, i, -1) for i in range(views.shape[1])]  # minus the gain, candidate, picks when it was measured
     picked: list[int] = []
     while heap and len(picked) < n:
-        gain, i, measured = heapq.heappop(heap)
+        _, i, measured = heapq.heappop(heap)
+        grown = [np.concatenate([some, view[i : i + 1]]) for some, view in zip(members, views, strict=True)]
         if measured == len(picked):
             picked.append(i)
-            members = np.concatenate([members, costs[i : i + 1]])
-            members = members[non_dominated(members)]
-            volume -= gain
+            members = [some[non_dominated(some)] for some in grown]
+            volumes = [hypervolume(some, reference) for some in members]
             continue
-        gain = hypervolume(np.concatenate([members, costs[i : i + 1]]), reference) - volume
-        if gain > 1e-12 * abs(volume):
+        pairs = zip(grown, volumes, weights, strict=True)
+        gain = sum(weight * (hypervolume(some, reference) - volume) for some, volume, weight in pairs)
+        if gain > least:
             heapq.heappush(heap, (-gain, i, len(picked)))
     return picked
 

@@ -20,14 +20,16 @@ from nas.search.variation import mutate
 
 DESIGN = 14  # feasible evaluations before the first prediction
 SIZE, CHILDREN, GENERATIONS = 100, 400, 30  # of the evolution on predictions, for every batch
-OPTIMISM = 1.0  # standard deviations by which a prediction is taken to be better than expected
+OPTIMISM = 1.0  # standard deviations by which the evolution takes a prediction to be better than expected
+VIEWS = np.array([0.0, -1.0, 1.0]) * 3**0.5  # deviations at which a gain is looked at, and what each counts: the
+WEIGHTS = (2 / 3, 1 / 6, 1 / 6)  # expectation over a normal distribution by three points of Gauss and Hermite
 EXPLORATION = 0.15  # share of a batch: neighbours of the front, and one in three a random genome
 TRIES = 40  # neighbours and random genomes from which feasible ones are taken to explore
 MARGIN = 0.1  # the reference point lies this share of the evaluated range beyond the worst
 
 
 class Surrogate:
-    """Proposes the candidates of largest optimistic hypervolume gain by an ensemble predictor."""
+    """Proposes the candidates of largest expected hypervolume gain by an ensemble predictor."""
 
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
         self.problem = problem
@@ -64,15 +66,20 @@ class Surrogate:
         if self.expensive and not self.predictors:
             return None
         with threadpool_limits(1, "blas"):
-            return self.expect(genomes, 0.0)[0]
+            return self.expect(genomes)[0]
 
-    def expect(self, genomes: np.ndarray, optimism: float) -> tuple[np.ndarray, np.ndarray]:
-        """Costs [n, objectives], the predicted ones better by `optimism` deviations, and exact violations [n]."""
+    def expect(self, genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Expected costs [n, objectives], their standard deviations, 0 where exact, and exact violations [n]."""
         costs, excess = self.prices(genomes)
+        deviations = np.zeros_like(costs)
         for i in self.expensive:
-            mean, deviation = self.predictors[i].predict(genomes)
-            costs[:, i] = mean - optimism * deviation
-        return costs, excess
+            costs[:, i], deviations[:, i] = self.predictors[i].predict(genomes)
+        return costs, deviations, excess
+
+    def hope(self, genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Costs [n, objectives], the predicted ones better by OPTIMISM deviations, and violations [n]."""
+        costs, deviations, excess = self.expect(genomes)
+        return costs - OPTIMISM * deviations, excess
 
     def propose(self, n: int) -> np.ndarray:
         """Choose up to n unseen genomes, int [k, genes]: a first design, or the best by prediction and some others."""
@@ -84,10 +91,10 @@ class Surrogate:
         self.fit(sound)
         front = np.flatnonzero(sound)[non_dominated(self.costs[sound])]
         start = np.concatenate([self.pool, sample_unseen(self.space, self.rng, self.seen, SIZE // 4)])
-        self.pool, costs, excess = evolve(
+        self.pool, _, _ = evolve(
             self.space,
             self.rng,
-            lambda genomes: self.expect(genomes, OPTIMISM),
+            self.hope,
             self.genomes[front],
             start,
             self.seen,
@@ -95,15 +102,20 @@ class Surrogate:
             num_children=CHILDREN,
             generations=GENERATIONS,
         )
-        feasible = np.flatnonzero(excess == 0)
         num_explored = int(EXPLORATION * n + self.rng.random())
-        worst, best = self.costs[sound].max(axis=0), self.costs[sound].min(axis=0)
-        reference = worst + MARGIN * (worst - best)
-        gains = greedy_gains(costs[feasible], self.costs[front], reference, n - num_explored)
-        exploited = self.pool[feasible[gains]]
+        exploited = self.exploit(self.costs[front], self.costs[sound], n - num_explored)
         explored = self.explore(self.genomes[front], self.seen | set(as_tuples(exploited)), num_explored)
         chosen = np.concatenate([exploited, explored])
         return np.concatenate([chosen, unmet(self.space, self.pool, set(as_tuples(chosen)))])[:n]
+
+    def exploit(self, front: np.ndarray, evaluated: np.ndarray, n: int) -> np.ndarray:
+        """Choose up to n of the pool by the hypervolume they are expected to add to the costs of the front."""
+        costs, deviations, excess = self.expect(self.pool)
+        feasible = np.flatnonzero(excess == 0)
+        views = costs[feasible] + VIEWS[:, None, None] * deviations[feasible]
+        worst, best = evaluated.max(axis=0), evaluated.min(axis=0)
+        reference = worst + MARGIN * (worst - best)
+        return self.pool[feasible[greedy_gains(views, WEIGHTS, front, reference, n)]]
 
     def fit(self, sound: np.ndarray) -> None:
         """Fit a predictor for each expensive objective; a failed evaluation counts as the worst value seen."""

@@ -165,10 +165,19 @@ def test_greedy_gains_picks_what_a_search_over_all_rows_would():
                 break
             expected.append(int(np.argmax(volumes)))
             members = np.concatenate([members, costs[expected[-1:]]])
-        assert greedy_gains(costs, front, reference, 4) == expected
+        assert greedy_gains(costs[None], (1.0,), front, reference, 4) == expected
+
+
+def test_a_gain_is_the_mean_over_what_the_costs_may_be():
+    certain, gamble, hopeless = (1.0, 1.0), (3.0, 3.0), (3.0, 3.0)
+    lucky, unlucky = (0.0, 0.0), (5.0, 5.0)
+    views = np.array([[certain, gamble, hopeless], [certain, lucky, hopeless], [certain, unlucky, hopeless]])
+    front, reference = np.array([[2.0, 2.0]]), np.array([4.0, 4.0])
+    assert greedy_gains(views, (2 / 3, 1 / 6, 1 / 6), front, reference, 1) == [0]  # 5 for sure
+    assert greedy_gains(views, (0.2, 0.6, 0.2), front, reference, 3) == [1, 0]  # 12 in three of five cases
 
 
 def test_greedy_gains_leaves_out_what_adds_nothing():
     costs = np.array([[1.0, 1.0], [2.0, 2.0], [0.5, 3.0], [9.0, 0.0]])
-    assert greedy_gains(costs, np.empty((0, 2)), np.array([4.0, 4.0]), 4) == [0, 2]
-    assert greedy_gains(costs, costs, np.array([4.0, 4.0]), 4) == []
+    assert greedy_gains(costs[None], (1.0,), np.empty((0, 2)), np.array([4.0, 4.0]), 4) == [0, 2]
+    assert greedy_gains(costs[None], (1.0,), costs, np.array([4.0, 4.0]), 4) == []

@@ -364,7 +364,7 @@ def race_all(build: Callable[[int], Case], seeds: int) -> str:
     """What racing saves and what it changes, on a validation split of which every image is right by chance."""
     ratios, saved = zip(*(race_one(build(seed), seed) for seed in range(seeds)), strict=True)
     return (
-        f"Racing over {IMAGES} images, {BUDGET} evaluations, {seeds} seeds: hypervolume {statistics.median(ratios):.4f} "
+        f"Racing, {IMAGES} images, {BUDGET} evaluations, {seeds} seeds: hypervolume {statistics.median(ratios):.4f} "
         f"(from {min(ratios):.4f} to {max(ratios):.4f}) times that without, {statistics.median(saved):.0%} of the "
         "images saved."
     )

@@ -25,6 +25,7 @@ from nas.space.architecture import Architecture
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
 from nas.workflows.evaluations import COLUMNS, counted_of, evaluation_row, front_of, metrics_of, row_of
+from nas.workflows.handover import handed_on
 from nas.workflows.inherited import RACED, WHOLE, InheritedAccuracy
 from nas.workflows.limits import Limits, problem_of
 from nas.workflows.presets import judge_presets, preset_latencies
@@ -70,20 +71,24 @@ def search(
     judge = InheritedAccuracy(run, RACED if settings.racing else WHOLE)
     scopes = {device: scope_of(table.header) for device, table in tables.items()}
     found: dict[str, Any] = {"run": str(run), "tables": scopes, "fronts": {}, "presets": {}, "sanity": {}}
-    searched: set[Architecture] = set()
+    earlier: list[tuple[LatencyTable, SearchResult]] = []
     with locked(run), evaluators(judge, num_workers, ray_address) as workers:
         for device in () if resume else devices:
             refuse_interrupted(run / "search" / device)
-        folders = {device: prepare_folder(run, device, tables[device], settings, resume) for device in tables}
+        folders: dict[str, Path] = {}
+        for device, table in tables.items():
+            folders[device] = prepare_folder(run, device, table, settings, list(folders), resume)
         for device, table in tables.items():
             folder, problem = folders[device], problem_of(space, table, settings.limits, judge.objective)
-            result = search_device(folder, device, table, problem, space, settings, judge, workers, talk)
+            first = [*seeds(space, table), *handed_on(earlier, table, settings.budget)]
+            result = search_device(folder, device, table, problem, first, space, settings, judge, workers, talk)
             presets = judge_presets(folder, space, table, problem.constraints, judge.of)
             initial = genomes_of(seeds(space, table), space)
+            searched = {each.candidate for _, before in earlier for each in before.evaluations}
             sanity = sanity_of(problem, result, initial, settings.batch, settings.seed, searched)
             found["fronts"][device] = write_result(folder, result, presets, sanity, table, space, settings)
             found["presets"][device], found["sanity"][device] = presets, sanity
-            searched |= {each.candidate for each in result.evaluations}
+            earlier.append((table, result))
     found["transfer"] = record_transfer(run, found["fronts"], tables, settings.limits.max_latency_ms)
     return found
 
@@ -136,13 +141,14 @@ def search_device(
     device: str,
     table: LatencyTable,
     problem: Problem,
+    first: Sequence[Architecture],
     space: SearchSpace,
     settings: SearchSettings,
     judge: InheritedAccuracy,
     workers: Workers,
     talk: Talk,
 ) -> SearchResult:
-    """Search for one device, recording every evaluation; those recorded in `folder` are replayed, not repeated."""
+    """Search for one device, beginning with `first`; evaluations recorded in `folder` are replayed, not repeated."""
     rows = read_rows(folder / "evaluations.jsonl", repair=True)
     judge.counted |= counted_of(rows)
 
@@ -165,7 +171,7 @@ def search_device(
             known=metrics_of(rows, space),
             record=record,
             progress=lambda done, _: advance(done, ""),
-            initial=genomes_of(seeds(space, table), space),
+            initial=genomes_of(first, space),
             workers=workers,
         )
 
@@ -181,12 +187,18 @@ def seeds(space: SearchSpace, table: LatencyTable) -> list[Architecture]:
     return list(dict.fromkeys([fastest_architecture(table, space), space.smallest(), space.largest(), *presets]))
 
 
-def prepare_folder(run: Path, device: str, table: LatencyTable, settings: SearchSettings, resume: bool) -> Path:
-    """Give the folder to record into; a finished search of the same device is kept under another name."""
+def prepare_folder(
+    run: Path, device: str, table: LatencyTable, settings: SearchSettings, after: list[str], resume: bool
+) -> Path:
+    """Give the folder to record into; a finished search of the same device is kept under another name.
+
+    `after` are the devices searched before in the same command, whose evaluations this one takes over.
+    """
     folder = run / "search" / device
     asked = {
         "device": device,
         **asdict(settings),
+        "after": after,
         "weights_sha256": digest(run / "supernet.safetensors"),
         "table_sha256": table.header["csv_sha256"],
     }

@@ -1,0 +1,39 @@
+"""What the search for one device hands on to the search for the next: evaluations that need not be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas.hardware.latency_table import LatencyTable
+from nas.hardware.validation import kendall_tau
+from nas.search.problem import SearchResult
+from nas.space.architecture import Architecture
+
+OWN = 0.05  # share of its budget that a device has for itself at least
+
+
+def handed_on(
+    earlier: Sequence[tuple[LatencyTable, SearchResult]], table: LatencyTable, budget: int
+) -> list[Architecture]:
+    """Give architectures whose accuracy an earlier search knows, for the first batch of the search with `table`.
+
+    Devices that order networks alike have nearly the same front, so that little is left to find: all but the share OWN
+    of the budget comes from earlier searches. The less alike, by Kendall's tau of the latencies, the fewer do; members
+    of fronts come first.
+    """
+    fronts = [each.candidate for _, result in earlier for each in result.front]
+    whole = [
+        each.candidate for _, result in earlier for each in result.evaluations if each.metrics["accuracy_share"] == 1.0
+    ]
+    known = list(dict.fromkeys([*fronts, *whole]))
+    alike = max((likeness(other, table, known) for other, _ in earlier), default=0.0)
+    return known[: int(budget * min(1 - OWN, alike))]
+
+
+def likeness(one: LatencyTable, other: LatencyTable, architectures: Sequence[Architecture]) -> float:
+    """Kendall's tau of the latencies of architectures by two tables; 0 where it is negative or not defined."""
+    first, second = (np.array([table.predict(each).ms for each in architectures]) for table in (one, other))
+    tau = kendall_tau(first, second)
+    return tau if tau > 0 else 0.0

@@ -1,0 +1,58 @@
+"""Devices that are alike share most of their evaluations; others search for themselves."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nas.errors import NasError
+from nas.progress import Talk
+from nas.workflows.search import Limits, SearchSettings, search
+
+RUN = Path("runs/tiny")
+
+
+def search_toy(devices, budget=30, resume=False):
+    return search(
+        run=RUN,
+        devices=devices,
+        settings=SearchSettings(limits=Limits(), budget=budget),
+        measured_only=False,
+        resume=resume,
+        dry_run=False,
+        talk=Talk(quiet=True),
+    )
+
+
+def own(found, device):
+    return found["sanity"][device]["num_evaluations"] - found["sanity"][device]["num_shared"]
+
+
+def test_three_devices_of_one_order_cost_little_more_than_one(workspace, write_toy_table):
+    for name, scale in (("phone", 10.0), ("watch", 30.0)):
+        write_toy_table(workspace, device=name, scale=scale)
+    found = search_toy(["cpu", "phone", "watch"])
+    assert own(found, "cpu") == 30
+    assert 1 <= own(found, "phone") <= 9 and 1 <= own(found, "watch") <= 9  # with those that a race had stopped
+    ids = {device: {row["id"] for row in front} for device, front in found["fronts"].items()}
+    assert ids["cpu"] <= {row["id"] for row in rows("phone")}
+
+
+def test_devices_of_unlike_order_share_less(workspace, write_toy_table):
+    write_toy_table(workspace, device="phone", scale=10.0)
+    write_toy_table(workspace, device="unlike", seed=8)
+    alike, unlike = search_toy(["cpu", "phone"]), search_toy(["cpu", "unlike"])
+    assert own(unlike, "unlike") > own(alike, "phone")
+
+
+def test_a_device_that_took_over_is_resumed_after_the_same_devices_only(workspace, write_toy_table):
+    write_toy_table(workspace, device="phone", scale=10.0)
+    search_toy(["cpu", "phone"])
+    (RUN / "search" / "phone" / "front.json").unlink()
+    with pytest.raises(NasError, match="another after"):
+        search_toy(["phone"], resume=True)
+    assert search_toy(["cpu", "phone"], resume=True)["fronts"]["phone"]
+
+
+def rows(device):
+    return [json.loads(line) for line in (RUN / "search" / device / "evaluations.jsonl").read_text().splitlines()]

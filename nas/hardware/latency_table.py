@@ -208,11 +208,14 @@ def as_flags(wanted: dict[str, Any]) -> str:
     return "".join(f" --{name} {value}" for name, value in wanted.items())
 
 
-def preference(header: dict[str, Any]) -> tuple[bool, int, bool, str]:
-    """Sort tables: measured before predicted, then the default backend, dtype and batch, then the default space."""
+def preference(header: dict[str, Any]) -> tuple[bool, bool, int, bool, str]:
+    """Sort tables: measured before predicted, a CPU's own before one shipped for its kind (`cpu-...`), then the default
+    backend, dtype and batch, then the default space.
+    """
     setting = (header["backend"], header["dtype"], header["batch"])
     rank = DEFAULTS.index(setting) if setting in DEFAULTS else len(DEFAULTS)
-    return header["provenance"] == "predicted", rank, header["space"] != DEFAULT_SPACE, str(header["space"])
+    shipped = header["device"].startswith("cpu-")
+    return header["provenance"] == "predicted", shipped, rank, header["space"] != DEFAULT_SPACE, str(header["space"])
 
 
 def title(header: dict[str, Any]) -> str:

@@ -445,7 +445,6 @@ def test_predicted_latencies_are_refused_when_only_measured_ones_are_wanted(work
 
 
 def test_a_table_of_another_space_and_an_untrained_run_are_refused(workspace):
-    header = next(Path("latency_tables/cpu").glob("*.json"))
     manifest = json.loads((RUN / "run.json").read_text())
     other = {**manifest["space_definition"], "resolution": [16]}
     (RUN / "run.json").write_text(json.dumps({**manifest, "space_definition": other}))
@@ -455,9 +454,16 @@ def test_a_table_of_another_space_and_an_untrained_run_are_refused(workspace):
     (RUN / "supernet.safetensors").unlink()
     with pytest.raises(NasError, match="no trained supernet"):
         search_toy()
+    with pytest.raises(NasError, match="nas profile --device box"):
+        search_toy(devices=("box",))
+
+
+def test_without_a_table_of_its_own_a_cpu_takes_the_shipped_one_of_its_kind(workspace):
+    header = next(Path("latency_tables/cpu").glob("*.json"))
+    assert search_toy(budget=5)["tables"]["cpu"]["device"] == "cpu"
     header.unlink()
-    with pytest.raises(NasError, match="nas profile --device cpu"):
-        search_toy()
+    shutil.rmtree(RUN / "search")
+    assert search_toy(budget=5)["tables"]["cpu"]["device"] == "cpu-x86-avx512"
 
 
 def test_a_supernet_that_does_not_fit_the_space_or_is_broken_is_refused(workspace):

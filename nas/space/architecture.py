@@ -10,6 +10,7 @@ from typing import Any
 from nas.errors import NasError
 
 Setting = int | float | str | tuple[str, ...]
+Bits = str | int | tuple[str | int, ...]  # "fp", or the bits of a weight; several only for what holds all of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from nas.space.architecture import Architecture, Block, Setting, patch_size
+from nas.space.architecture import Architecture, Bits, Block, Setting, patch_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Operator:
     out_channels: int
     grid: int
     settings: tuple[tuple[str, Setting], ...] = ()
-    bits: str | int = "fp"
+    bits: Bits = "fp"
 
     def __getitem__(self, name: str) -> Any:
         return dict(self.settings)[name]

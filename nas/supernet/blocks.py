@@ -13,6 +13,7 @@ from nas.space.kinds import BRANCHES, hidden_width
 from nas.space.operator import Operator
 from nas.supernet.conv_norm import ConvNorm, PoolNorm
 from nas.supernet.layer_scale import LAYER_SCALE, ScaledLinear
+from nas.supernet.layers import Conv2d, Linear
 from nas.supernet.mixers.attention import Attention
 from nas.supernet.mixers.gated import GatedMixer, NoCore
 from nas.supernet.mixers.hidden_state import HiddenStateMixer
@@ -20,6 +21,7 @@ from nas.supernet.mixers.non_causal import NonCausalCore
 from nas.supernet.mixers.scanned import MultiscaleCore, ScanCore, StateFusionCore
 from nas.supernet.mixers.state_space import NORM_EPS
 from nas.supernet.mixers.tokens import as_map, as_tokens, grid_of
+from nas.supernet.quantizer import TensorQuantizer
 from nas.supernet.stems import DoubleStem, Downsample, Head, PatchStem, Stem, Widen
 
 
@@ -28,12 +30,13 @@ class BasicBlock(nn.Module):
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        self.first = ConvNorm(op.in_channels, op.out_channels, 3)
-        self.second = ConvNorm(op.out_channels, op.out_channels, 3, scale=LAYER_SCALE)
+        self.first = ConvNorm(op.in_channels, op.out_channels, 3, relu=True, bits=op.bits)
+        self.second = ConvNorm(op.out_channels, op.out_channels, 3, scale=LAYER_SCALE, bits=op.bits)
+        self.sum = TensorQuantizer(op.bits, signed=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
-        return F.relu(x + self.second(F.relu(self.first(x))))
+        return self.sum(F.relu(x + self.second(self.first(x))))
 
 
 class ConvBlock(nn.Module):
@@ -42,13 +45,14 @@ class ConvBlock(nn.Module):
     def __init__(self, op: Operator) -> None:
         super().__init__()
         hidden = hidden_width(op.in_channels, op["expansion"])
-        self.expand = ConvNorm(op.in_channels, hidden, 1)
-        self.depthwise = ConvNorm(hidden, hidden, op["kernel"], groups=hidden)
-        self.project = ConvNorm(hidden, op.out_channels, 1, scale=LAYER_SCALE)
+        self.expand = ConvNorm(op.in_channels, hidden, 1, relu=True, bits=op.bits)
+        self.depthwise = ConvNorm(hidden, hidden, op["kernel"], groups=hidden, relu=True, bits=op.bits)
+        self.project = ConvNorm(hidden, op.out_channels, 1, scale=LAYER_SCALE, bits=op.bits)
+        self.sum = TensorQuantizer(op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
-        return x + self.project(F.relu(self.depthwise(F.relu(self.expand(x)))))
+        return self.sum(x + self.project(self.depthwise(self.expand(x))))
 
 
 class LargeKernelBlock(nn.Module):
@@ -65,19 +69,21 @@ class LargeKernelBlock(nn.Module):
         sizes = {"square": (op["kernel"], op["kernel"]), "row": (1, op["band"]), "column": (op["band"], 1)}
         self.branches = nn.ModuleDict(
             {
-                name: nn.Conv2d(part, part, (h, w), padding=(h // 2, w // 2), groups=part, bias=False)
+                name: Conv2d(part, part, (h, w), 1, (h // 2, w // 2), groups=part, bias=False, bits=op.bits)
                 for name, (h, w) in sizes.items()
             }
         )
-        self.expand = ConvNorm(width, hidden, 1)
-        self.project = ConvNorm(hidden, width, 1, scale=LAYER_SCALE)
+        self.mixed = TensorQuantizer(op.bits)
+        self.expand = ConvNorm(width, hidden, 1, relu=True, bits=op.bits)
+        self.project = ConvNorm(hidden, width, 1, scale=LAYER_SCALE, bits=op.bits)
+        self.sum = TensorQuantizer(op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
         parts = x.unflatten(1, (-1, BRANCHES))
         mixed = [conv(parts[:, :, index]) for index, conv in enumerate(self.branches.values())]
         y = torch.cat([*(each.unsqueeze(2) for each in mixed), parts[:, :, len(mixed) :]], 2).flatten(1, 2)
-        return x + self.project(F.relu(self.expand(y)))
+        return self.sum(x + self.project(self.expand(self.mixed(y))))
 
 
 class PoolBlock(nn.Module):
@@ -89,28 +95,32 @@ class PoolBlock(nn.Module):
     def __init__(self, op: Operator) -> None:
         super().__init__()
         hidden = hidden_width(op.in_channels, op["expansion"])
-        self.mix = PoolNorm(op.in_channels, op["kernel"], scale=LAYER_SCALE)
-        self.expand = ConvNorm(op.in_channels, hidden, 1)
-        self.project = ConvNorm(hidden, op.out_channels, 1, scale=LAYER_SCALE)
+        self.mix = PoolNorm(op.in_channels, op["kernel"], scale=LAYER_SCALE, bits=op.bits)
+        self.mixed = TensorQuantizer(op.bits)
+        self.expand = ConvNorm(op.in_channels, hidden, 1, relu=True, bits=op.bits)
+        self.project = ConvNorm(hidden, op.out_channels, 1, scale=LAYER_SCALE, bits=op.bits)
+        self.sum = TensorQuantizer(op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
-        x = x + self.mix(x)
-        return x + self.project(F.relu(self.expand(x)))
+        x = self.mixed(x + self.mix(x))
+        return self.sum(x + self.project(self.expand(x)))
 
 
 class MixerBlock(nn.Module):
     """Pre-norm residual token mixer, which maps (tokens [b, L, width], grid) to the same shape."""
 
-    def __init__(self, width: int, mixer: nn.Module) -> None:
+    def __init__(self, op: Operator, mixer: nn.Module) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm = nn.LayerNorm(op.in_channels, eps=NORM_EPS)
+        self.normed = TensorQuantizer(op.bits)
         self.mixer = mixer
+        self.sum = TensorQuantizer(op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
         grid = grid_of(x)
-        return x + as_map(self.mixer(self.norm(as_tokens(x)), grid), grid)
+        return self.sum(x + as_map(self.mixer(self.normed(self.norm(as_tokens(x))), grid), grid))
 
 
 class AttentionBlock(nn.Module):
@@ -120,22 +130,26 @@ class AttentionBlock(nn.Module):
         super().__init__()
         width, hidden = op.in_channels, hidden_width(op.in_channels, op["expansion"])
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.normed = TensorQuantizer(op.bits)
         self.mixer = Attention(op)
+        self.mixed = TensorQuantizer(op.bits)
         self.mlp_norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.expand = nn.Linear(width, hidden)
-        self.project = ScaledLinear(hidden, width)
+        self.mlp_normed = TensorQuantizer(op.bits)
+        self.expand = Linear(width, hidden, relu=True, bits=op.bits)
+        self.project = ScaledLinear(hidden, width, bits=op.bits)
+        self.sum = TensorQuantizer(op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, width, h, w] to the same shape."""
         grid, tokens = grid_of(x), as_tokens(x)
-        tokens = tokens + self.mixer(self.norm(tokens), grid)
-        tokens = tokens + self.project(F.relu(self.expand(self.mlp_norm(tokens))))
+        tokens = self.mixed(tokens + self.mixer(self.normed(self.norm(tokens)), grid))
+        tokens = self.sum(tokens + self.project(self.expand(self.mlp_normed(self.mlp_norm(tokens)))))
         return as_map(tokens, grid)
 
 
 def gated_block(core: Callable[[Operator], nn.Module], op: Operator) -> nn.Module:
     """Build a block of the gated family around a core."""
-    return MixerBlock(op.in_channels, GatedMixer(op, core(op)))
+    return MixerBlock(op, GatedMixer(op, core(op)))
 
 
 BLOCKS: dict[str, Callable[[Operator], nn.Module]] = {
@@ -145,6 +159,8 @@ BLOCKS: dict[str, Callable[[Operator], nn.Module]] = {
     "downsample": Downsample,
     "widen": Widen,
     "head": Head,
+    "quantize": lambda op: TensorQuantizer(op.bits),
+    "dequantize": lambda op: nn.Identity(),
     "basic": BasicBlock,
     "conv": ConvBlock,
     "large-kernel": LargeKernelBlock,
@@ -154,7 +170,7 @@ BLOCKS: dict[str, Callable[[Operator], nn.Module]] = {
     "nc-ssd": partial(gated_block, NonCausalCore),
     "multiscale": partial(gated_block, MultiscaleCore),
     "state-fusion": partial(gated_block, StateFusionCore),
-    "hsm": lambda op: MixerBlock(op.in_channels, HiddenStateMixer(op)),
+    "hsm": lambda op: MixerBlock(op, HiddenStateMixer(op)),
     "attention": AttentionBlock,
 }
 

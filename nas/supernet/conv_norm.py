@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.space.architecture import Bits
+from nas.supernet.layers import Conv2d
+from nas.supernet.quantizer import TensorQuantizer
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, then BatchNorm, which starts from the factor `scale`.
+    """Convolution without bias, then BatchNorm, which starts from the factor `scale`, and with `relu` a ReLU.
 
-    `fold` turns the pair into one convolution with bias.
+    `fold` turns convolution and norm into one convolution with bias. What comes out is quantised, behind the ReLU.
     """
 
     def __init__(
@@ -21,18 +26,31 @@ class ConvNorm(nn.Module):
         stride: int = 1,
         groups: int = 1,
         scale: float = 1.0,
+        relu: bool = False,
+        bits: Bits = "fp",
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+        padding = kernel // 2
+        self.conv = Conv2d(
+            *(in_channels, out_channels, kernel, stride, padding),
+            groups=groups,
+            bias=False,
+            bits=bits,
+            quantize_output=False,
+        )
         self.norm: nn.Module = scaled_norm(out_channels, scale)
+        self.relu = relu
+        self.output = TensorQuantizer(bits, signed=not relu)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, in, h, w] to [b, out, h / stride, w / stride]."""
-        return self.norm(self.conv(x))
+        y = self.norm(self.conv(x))
+        return self.output(F.relu(y) if self.relu else y)
 
     def fold(self) -> None:
         """Put the norm, as it acts in eval mode, into the convolution's weight and a new bias."""
         if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv.weight_quantizer.rescale(factor_of(self.norm))
             self.conv = nn.utils.fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
             self.norm = nn.Identity()
 
@@ -40,14 +58,15 @@ class ConvNorm(nn.Module):
 class PoolNorm(nn.Module):
     """What average pooling adds to its input, then BatchNorm. `fold` leaves one factor and one summand per channel."""
 
-    def __init__(self, channels: int, kernel: int, scale: float = 1.0) -> None:
+    def __init__(self, channels: int, kernel: int, scale: float = 1.0, bits: Bits = "fp") -> None:
         super().__init__()
         self.pool = nn.AvgPool2d(kernel, 1, kernel // 2, count_include_pad=False)
         self.norm: nn.Module = scaled_norm(channels, scale)
+        self.output = TensorQuantizer(bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, channels, h, w] to the same shape."""
-        return self.norm(self.pool(x) - x)
+        return self.output(self.norm(self.pool(x) - x))
 
     def fold(self) -> None:
         """Put the norm, as it acts in eval mode, into an `Affine`."""
@@ -61,14 +80,21 @@ class Affine(nn.Module):
     @torch.no_grad()
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         super().__init__()
-        assert norm.running_mean is not None and norm.running_var is not None
-        weight = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        assert norm.running_mean is not None
+        weight = factor_of(norm)
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(norm.bias - norm.running_mean * weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, channels, h, w] to the same shape."""
         return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+@torch.no_grad()
+def factor_of(norm: nn.BatchNorm2d) -> Tensor:
+    """Give by what a BatchNorm multiplies each channel in eval mode."""
+    assert norm.running_var is not None
+    return norm.weight / torch.sqrt(norm.running_var + norm.eps)
 
 
 def scaled_norm(channels: int, scale: float) -> nn.BatchNorm2d:

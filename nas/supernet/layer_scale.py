@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nas.space.architecture import Bits
+from nas.supernet.layers import Linear
+from nas.supernet.quantizer import TensorQuantizer
+
 # The factor that the residual branches of every kind start from, so that none of them drowns the others. Of 0.1, 0.3
 # and 1.0 it gave the lowest mean loss over the kinds, in the first 250 steps of networks of a single kind.
 LAYER_SCALE = 0.3
@@ -18,15 +22,16 @@ class ScaledLinear(nn.Module):
 
     scale: nn.Parameter | None
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, bits: Bits = "fp") -> None:
         super().__init__()
-        self.linear = nn.Linear(in_features, out_features, bias)
+        self.linear = Linear(in_features, out_features, bias, bits=bits, quantize_output=False)
         self.scale = nn.Parameter(torch.full((out_features,), LAYER_SCALE))
+        self.output = TensorQuantizer(bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., in] to [..., out]."""
         y = self.linear(x)
-        return y if self.scale is None else y * self.scale
+        return self.output(y if self.scale is None else y * self.scale)
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -34,6 +39,7 @@ class ScaledLinear(nn.Module):
         if self.scale is None:
             return
         self.linear.weight.mul_(self.scale[:, None])
+        self.linear.weight_quantizer.rescale(self.scale)
         if self.linear.bias is not None:
             self.linear.bias.mul_(self.scale)
         self.scale = None

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from nas.space.operator import Operator, halve
 from nas.supernet.conv_norm import ConvNorm
+from nas.supernet.layers import Conv2d, Linear
+from nas.supernet.quantizer import TensorQuantizer
 
 
 class Stem(nn.Module):
@@ -15,11 +17,11 @@ class Stem(nn.Module):
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        self.conv = ConvNorm(op.in_channels, op.out_channels, 3, stride=2)
+        self.conv = ConvNorm(op.in_channels, op.out_channels, 3, stride=2, relu=True, bits=op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images [b, 3, h, w] to [b, out, h/2, w/2]."""
-        return F.relu(self.conv(x))
+        return self.conv(x)
 
 
 class DoubleStem(nn.Module):
@@ -28,12 +30,12 @@ class DoubleStem(nn.Module):
     def __init__(self, op: Operator) -> None:
         super().__init__()
         middle = halve(op.out_channels)
-        self.first = ConvNorm(op.in_channels, middle, 3, stride=2)
-        self.second = ConvNorm(middle, op.out_channels, 3, stride=2)
+        self.first = ConvNorm(op.in_channels, middle, 3, stride=2, relu=True, bits=op.bits)
+        self.second = ConvNorm(middle, op.out_channels, 3, stride=2, relu=True, bits=op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images [b, 3, h, w] to [b, out, h/4, w/4]."""
-        return F.relu(self.second(F.relu(self.first(x))))
+        return self.second(self.first(x))
 
 
 class PatchStem(nn.Module):
@@ -42,14 +44,15 @@ class PatchStem(nn.Module):
     def __init__(self, op: Operator) -> None:
         super().__init__()
         patch = op["patch"]
-        self.patches = nn.Conv2d(op.in_channels, op.out_channels, patch, patch)
+        self.patches = Conv2d(op.in_channels, op.out_channels, patch, patch, bits=op.bits)
         tokens = (op.grid // patch) ** 2
         self.position = nn.Parameter(0.02 * torch.randn(op.out_channels, tokens))  # ViT's standard deviation
+        self.output = TensorQuantizer(op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images [b, 3, h, w] to [b, out, h/patch, w/patch]."""
         x = self.patches(x)
-        return x + self.position.view(x.shape[1:])
+        return self.output(x + self.position.view(x.shape[1:]))
 
 
 class Downsample(nn.Module):
@@ -57,11 +60,11 @@ class Downsample(nn.Module):
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        self.conv = ConvNorm(op.in_channels, op.out_channels, 3, stride=2)
+        self.conv = ConvNorm(op.in_channels, op.out_channels, 3, stride=2, relu=True, bits=op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, in, h, w] to [b, out, h/2, w/2]."""
-        return F.relu(self.conv(x))
+        return self.conv(x)
 
 
 class Widen(nn.Module):
@@ -69,11 +72,11 @@ class Widen(nn.Module):
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        self.conv = ConvNorm(op.in_channels, op.out_channels, 1)
+        self.conv = ConvNorm(op.in_channels, op.out_channels, 1, relu=True, bits=op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, in, h, w] to [b, out, h, w]."""
-        return F.relu(self.conv(x))
+        return self.conv(x)
 
 
 class Head(nn.Module):
@@ -81,8 +84,11 @@ class Head(nn.Module):
 
     def __init__(self, op: Operator) -> None:
         super().__init__()
-        self.classifier = nn.Linear(op.in_channels, op.out_channels)
+        self.mean = TensorQuantizer(op.bits)
+        self.classifier = Linear(op.in_channels, op.out_channels, bits=op.bits)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, in, h, w] to logits [b, classes]."""
+        if self.mean.widths:  # the one form of a mean that ONNX Runtime computes on codes
+            return self.classifier(self.mean(F.adaptive_avg_pool2d(x, 1)).flatten(1))
         return self.classifier(x.mean((2, 3)))

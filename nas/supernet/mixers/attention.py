@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from nas.space.kinds import scope_side
 from nas.space.operator import Operator
 from nas.supernet.layer_scale import ScaledLinear
+from nas.supernet.layers import Linear
 from nas.supernet.mixers.tokens import Grid
+from nas.supernet.quantizer import TensorQuantizer
 
 
 class Attention(nn.Module):
@@ -28,10 +30,11 @@ class Attention(nn.Module):
         super().__init__()
         width = op.in_channels
         self.heads, self.scope = op["heads"], op["scope"]
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.out = ScaledLinear(width, width)
+        self.query = Linear(width, width, bits=op.bits)
+        self.key = Linear(width, width, bits=op.bits)
+        self.value = Linear(width, width, bits=op.bits)
+        self.mixed = TensorQuantizer(op.bits)
+        self.out = ScaledLinear(width, width, bits=op.bits)
 
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Mix tokens [b, L, width] of a (height, width) grid in raster order."""
@@ -48,7 +51,7 @@ class Attention(nn.Module):
         mixed = (scores.softmax(-1) @ v).permute(0, 2, 3, 1).flatten(2)
         if sets.count > 1:
             mixed = mixed.unflatten(0, (-1, sets.count)).flatten(1, 2)[:, sets.places]
-        return self.out(mixed)
+        return self.out(self.mixed(mixed))
 
 
 @dataclass(frozen=True, slots=True)

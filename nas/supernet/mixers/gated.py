@@ -9,7 +9,9 @@ from torch.nn import functional as F
 from nas.space.kinds import hidden_width
 from nas.space.operator import Operator
 from nas.supernet.layer_scale import ScaledLinear
+from nas.supernet.layers import Conv2d, Linear
 from nas.supernet.mixers.tokens import Grid, as_map
+from nas.supernet.quantizer import TensorQuantizer
 
 
 class GatedMixer(nn.Module):
@@ -23,20 +25,26 @@ class GatedMixer(nn.Module):
     def __init__(self, op: Operator, core: nn.Module) -> None:
         super().__init__()
         width, inner = op.in_channels, hidden_width(op.in_channels, op["expansion"])
-        self.gate = nn.Linear(width, inner, bias=False)
-        self.value = nn.Linear(width, inner, bias=False)
-        self.depthwise = nn.Conv2d(inner, inner, op["kernel"], padding=op["kernel"] // 2, groups=inner)
+        self.gate = Linear(width, inner, bias=False, bits=op.bits)
+        self.value = Linear(width, inner, bias=False, bits=op.bits)
+        self.depthwise = Conv2d(inner, inner, op["kernel"], 1, op["kernel"] // 2, groups=inner, bits=op.bits)
         self.core = core
-        self.out = ScaledLinear(inner, width, bias=False)
+        self.gated = TensorQuantizer(op.bits)
+        self.out = ScaledLinear(inner, width, bias=False, bits=op.bits)
 
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Mix tokens [b, L, width] of a (height, width) grid in raster order."""
         x = self.depthwise(as_map(self.value(tokens), grid))
-        return self.out(self.core(x, tokens).transpose(1, 2) * F.silu(self.gate(tokens)))
+        return self.out(self.gated(self.core(x, tokens).transpose(1, 2) * F.silu(self.gate(tokens))))
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Put the weight of the core's norm, if it has one, into the output's."""
+        """Put the weight of the core's norm, if it has one, into the output's.
+
+        Not where that is quantised: there it smooths the gated channels, which differ widely, before they get one step.
+        """
+        if self.gated.widths:
+            return
         norm = getattr(self.core, "head_norm", None)
         if norm is not None and norm.weight is not None:
             self.out.linear.weight.mul_(norm.weight)

@@ -9,7 +9,9 @@ from torch.nn import functional as F
 from nas.space.kinds import hidden_width
 from nas.space.operator import Operator
 from nas.supernet.layer_scale import ScaledLinear
+from nas.supernet.layers import Conv2d, Linear
 from nas.supernet.mixers.tokens import Grid, as_map
+from nas.supernet.quantizer import TensorQuantizer
 
 
 class HiddenStateMixer(nn.Module):
@@ -25,12 +27,14 @@ class HiddenStateMixer(nn.Module):
         width, state = op.in_channels, op["state"]
         inner = hidden_width(width, op["expansion"])
         self.state = state
-        self.select = nn.Linear(width, 3 * state, bias=False)
-        self.depthwise = nn.Conv2d(3 * state, 3 * state, op["kernel"], padding=op["kernel"] // 2, groups=3 * state)
+        self.select = Linear(width, 3 * state, bias=False, bits=op.bits)
+        kernel = op["kernel"]
+        self.depthwise = Conv2d(3 * state, 3 * state, kernel, 1, kernel // 2, groups=3 * state, bits=op.bits)
         self.gate = nn.Linear(width, inner, bias=False)
         self.value = nn.Linear(width, inner, bias=False)
         self.skip = nn.Parameter(torch.ones(1))
         self.out = ScaledLinear(inner, width, bias=False)
+        self.read = TensorQuantizer(op.bits)
 
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Mix tokens [b, L, width] of a (height, width) grid in raster order."""
@@ -39,4 +43,5 @@ class HiddenStateMixer(nn.Module):
         shares = dt.to(torch.promote_types(dt.dtype, torch.float32)).softmax(2)
         h = (b * shares) @ tokens  # [b, N, width]
         h = self.out(self.value(h) * (F.silu(self.gate(h)) + self.skip))
-        return (c.transpose(1, 2) * self.state**-0.5) @ h  # the scale does not depend on the number of states
+        # the scale does not depend on the number of states
+        return self.read((c.transpose(1, 2) * self.state**-0.5) @ h)

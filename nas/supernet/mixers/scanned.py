@@ -8,8 +8,10 @@ from torch.nn import functional as F
 
 from nas.space.kinds import hidden_width
 from nas.space.operator import Operator
+from nas.supernet.layers import Conv2d
 from nas.supernet.mixers.state_space import StateSpaceCore, by_head, initial_a_log
 from nas.supernet.mixers.tokens import Grid, grid_of
+from nas.supernet.quantizer import TensorQuantizer
 from nas.supernet.ssd import ssd
 
 DILATIONS = (1, 3, 5)  # of the 3x3 convolutions that fuse states
@@ -51,13 +53,14 @@ class MultiscaleCore(ScanCore):
     def __init__(self, op: Operator) -> None:
         super().__init__(op)
         inner, kernel = hidden_width(op.in_channels, op["expansion"]), op["kernel"]
-        self.halve = nn.Conv2d(inner, inner, kernel, 2, kernel // 2, groups=inner)
+        self.full = TensorQuantizer(op.bits)
+        self.halve = Conv2d(inner, inner, kernel, 2, kernel // 2, groups=inner, bits=op.bits)
 
     def mix(self, x: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
         """Scan at two resolutions."""
         grid, (first, *others) = grid_of(x), self.directions
         fine = self.scan(x, dt, b, c, (first,))
-        small = self.halve(x)
+        small = self.halve(self.full(x))
         dt, b, c = (every_other(each, grid) for each in (dt, b, c))
         coarse = self.scan(small, dt, b, c, tuple(others)).flatten(1, 2).unflatten(2, grid_of(small))
         coarse = F.interpolate(coarse, size=grid, mode="bilinear", align_corners=False)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from nas.space.kinds import hidden_width
 from nas.space.operator import Operator
+from nas.supernet.layers import Linear
 
 NORM_EPS = 1e-6
 DT_MIN, DT_MAX = 1e-4, 1.0
@@ -26,9 +27,9 @@ class StateSpaceCore(nn.Module):
     def __init__(self, op: Operator, state: int) -> None:
         super().__init__()
         width, self.heads, self.state = op.in_channels, op["heads"], state
-        self.to_b = nn.Linear(width, state, bias=False)
-        self.to_c = nn.Linear(width, state, bias=False)
-        self.to_dt = nn.Linear(width, self.heads, bias=False)
+        self.to_b = Linear(width, state, bias=False, bits=op.bits)
+        self.to_c = Linear(width, state, bias=False, bits=op.bits)
+        self.to_dt = Linear(width, self.heads, bias=False, bits=op.bits)
         self.dt_bias = nn.Parameter(initial_dt_bias(self.heads))
         self.skip = nn.Parameter(torch.ones(self.heads))
         self.head_norm = HeadNorm(hidden_width(width, op["expansion"]), self.heads)
@@ -46,7 +47,7 @@ class StateSpaceCore(nn.Module):
         """
         dt = self.to_dt(tokens).to(self.dt_bias.dtype) + self.dt_bias  # autocast would add in its low precision
         dt = F.softplus(dt).clamp(DT_MIN, DT_MAX)
-        return dt, self.to_b(tokens), F.linear(tokens, self.to_c.weight * self.state**-0.5)
+        return dt, self.to_b(tokens), self.to_c.scaled(tokens, self.state**-0.5)
 
     def mix(self, x: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
         """Mix a map x [b, inner, h, w]; give [b, P, H, L], as `by_head` does."""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import torch
 from torch import nn
 
+from nas.export.qdq import DOMAIN, write_qdq
 from nas.hardware.call import Call, Setting, Shape, fixed_input
+from nas.supernet.subnet import quantized_widths
 
 INPUT, OUTPUT = "images", "logits"
 OPSET = 17
+LAST_LEGACY_OPSET = 20  # which 4-bit weights need: they end in opset 21
 
 
-def export_onnx(module: nn.Module, shape: Shape, opset: int = OPSET) -> bytes:
+def export_onnx(module: nn.Module, shape: Shape, **written: Any) -> bytes:
     """Export `module` for inputs of `shape` (batch first, fixed) as ONNX with input `images` and output `logits`.
 
+    Where it quantises, the file holds codes and Q/DQ pairs; `written`: see `nas.export.qdq.write_qdq`.
     The legacy exporter is used on purpose: 0.03 s per block against seconds.
     """
     buffer = io.BytesIO()
@@ -31,12 +36,13 @@ def export_onnx(module: nn.Module, shape: Shape, opset: int = OPSET) -> bytes:
             (torch.zeros(shape),),
             buffer,  # type: ignore[arg-type]
             dynamo=False,
-            opset_version=opset,
+            opset_version=LAST_LEGACY_OPSET if 4 in quantized_widths(module) else OPSET,
             do_constant_folding=True,
             input_names=[INPUT],
             output_names=[OUTPUT],
+            custom_opsets={DOMAIN: 1},
         )
-    return buffer.getvalue()
+    return write_qdq(buffer.getvalue(), **written)
 
 
 def one_thread_options() -> object:

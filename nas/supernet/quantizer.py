@@ -195,6 +195,6 @@ def sampled(value: Tensor) -> Tensor:
     return flat[:, :: stride | 1]  # odd, so that no axis of even length is seen in part only
 
 
-def has_steps(module: nn.Module) -> bool:
-    """Say whether a module quantises anything."""
-    return any(isinstance(part, Quantizer) and part.widths for part in module.modules())
+def quantized_widths(module: nn.Module) -> set[int]:
+    """Give the bit-widths of all weights that a module quantises; empty for a float one."""
+    return {width for part in module.modules() if isinstance(part, Quantizer) for width in part.widths}

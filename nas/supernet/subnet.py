@@ -8,8 +8,9 @@ from torch.nn import functional as F
 from nas.space.architecture import Architecture
 from nas.space.operator import operators
 from nas.supernet.blocks import build_operator, fold_norms
+from nas.supernet.quantizer import initialised, quantized_widths
 
-__all__ = ["Subnet", "build_operator", "build_subnet", "fold_norms", "resize"]
+__all__ = ["Subnet", "build_operator", "build_subnet", "fold_norms", "initialised", "quantized_widths", "resize"]
 
 
 def resize(images: Tensor, resolution: int) -> Tensor:

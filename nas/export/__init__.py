@@ -1,0 +1,1 @@
+"""How a network leaves: ONNX with integer codes, and the proof that they are computed on."""

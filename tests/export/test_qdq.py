@@ -1,0 +1,150 @@
+"""Exported codes are the trained ones, and what a runtime computes with them is what was trained."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, numpy_helper
+
+from nas.errors import NasError
+from nas.export.kernels import integer_kernels, promised_kernels
+from nas.export.qdq import FINER, write_qdq
+from nas.hardware.onnx_runtime import export_onnx
+from nas.space.kinds import KINDS
+from nas.supernet.quantizer import TensorQuantizer, WeightQuantizer, quantize
+
+ENDS = ("stem", "double-stem", "patch-stem", "downsample", "widen", "head")
+CASES = [(kind, bits) for kind in (*ENDS, *KINDS) for bits in (8, 4)]
+
+
+def last_step(module):
+    return [part for part in module.modules() if isinstance(part, TensorQuantizer)][-1].active_log_step.exp().item()
+
+
+def output_step(module):
+    block = module[1]
+    return block.sum.active_log_step.exp().item() if hasattr(block, "sum") else last_step(block)
+
+
+@pytest.mark.parametrize(("kind", "bits"), CASES)
+def test_what_was_trained_is_what_onnx_runtime_computes(kind, bits, quantized_operator, trained, run_onnx):
+    op = quantized_operator(kind, bits)
+    module, images = trained(op)
+    model = export_onnx(module, images.shape)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(images)).numpy()
+    plain = run_onnx(model, images, optimised=False)
+    assert np.abs(plain - expected).max() <= 1e-6 * np.abs(expected).max()
+    codes = (run_onnx(model, images, optimised=True) - expected) / output_step(module)
+    assert np.abs(codes).max() < 2.01  # two roundings of one tensor may both differ
+    assert (np.abs(codes) > 0.5).mean() < {8: 0.005, 4: 0.01}[bits]
+    assert integer_kernels(model) == promised_kernels([op])
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_the_stored_codes_are_the_trained_ones(bits, quantized_operator, trained):
+    module, images = trained(quantized_operator("attention", bits))
+    model = onnx.load_from_string(export_onnx(module, images.shape))
+    stored = {each.name: each for each in model.graph.initializer}
+    quantizers = {name: part for name, part in module.named_modules() if isinstance(part, WeightQuantizer)}
+    found = 0
+    for name, part in quantizers.items():
+        if not part.widths:
+            continue
+        owner = name.removesuffix(".weight_quantizer")
+        weight = module.get_submodule(owner).weight.detach()
+        codes = quantize(weight, part.active_log_step.detach().exp()[:, None], *part.limits).numpy()
+        stacks = [
+            each for each in stored.values() if each.name.endswith("_codes") and tuple(each.dims) == codes.T.shape
+        ]
+        same = [each for each in stacks if np.array_equal(numpy_helper.to_array(each).astype(int), codes.T)]
+        assert len(same) == 1  # transposed, as MatMul wants it
+        assert same[0].data_type == (TensorProto.INT8 if bits == 8 else TensorProto.INT4)
+        found += 1
+    assert found == 6
+    floats = [each for each in stored.values() if each.data_type == TensorProto.FLOAT]
+    assert max(int(np.prod(each.dims)) for each in floats) <= 64  # no float weight is left behind
+
+
+def test_codes_are_stored_raw(quantized_operator, trained):
+    module, images = trained(quantized_operator("basic", 8))
+    model = onnx.load_from_string(export_onnx(module, images.shape))
+    assert all(each.HasField("raw_data") for each in model.graph.initializer)
+
+
+def test_four_bit_weights_take_half_a_byte_on_disk_and_run_on_int8_kernels(quantized_operator, trained):
+    sizes = {}
+    for bits in (8, 4):
+        module, images = trained(quantized_operator("basic", bits))
+        model = onnx.load_from_string(export_onnx(module, images.shape))
+        sizes[bits] = sum(len(each.raw_data) for each in model.graph.initializer if each.name.endswith("_codes"))
+    assert sizes[4] * 2 == sizes[8] == 2 * 32 * 32 * 9
+
+
+def test_activations_for_x86_are_unsigned_and_for_tensorrt_signed(quantized_operator, trained, run_onnx):
+    module, images = trained(quantized_operator("gated-conv", 8))
+    files = {kind: export_onnx(module, images.shape, activations=kind) for kind in ("u8", "s8")}
+    for kind, types in (("u8", {TensorProto.UINT8}), ("s8", {TensorProto.INT8})):
+        graph = onnx.load_from_string(files[kind]).graph
+        zeros = {each.input[2] for each in graph.node if each.op_type == "QuantizeLinear"}
+        assert {each.data_type for each in graph.initializer if each.name in zeros} == types
+    same = [run_onnx(model, images, optimised=False) for model in files.values()]
+    np.testing.assert_array_equal(*same)  # no ReLU in this block: one grid
+
+
+def test_signed_activations_behind_a_relu_have_twice_the_step(quantized_operator, trained, run_onnx):
+    module, images = trained(quantized_operator("stem", 8))
+    with torch.no_grad():
+        expected = module(torch.from_numpy(images)).numpy()
+    found = run_onnx(export_onnx(module, images.shape, activations="s8"), images, optimised=False)
+    step = output_step(module)
+    assert np.abs(found - expected).max() <= 1.01 * step
+    np.testing.assert_allclose(found / (2 * step), np.round(found / (2 * step)), atol=1e-3)
+
+
+def test_an_unknown_kind_of_activation_is_refused_with_the_close_one():
+    with pytest.raises(NasError, match="u16") as caught:
+        write_qdq(b"", activations="u16")
+    assert "u8" in caught.value.hint
+
+
+def test_a_float_network_is_written_as_it_was(operator_of):
+    from nas.supernet.subnet import build_operator, fold_norms
+
+    model = export_onnx(fold_norms(build_operator(operator_of("conv", 8, 6))), (1, 8, 6, 6))
+    assert write_qdq(model) == model
+    assert {each.domain for each in onnx.load_from_string(model).opset_import} <= {"", "nas"}
+
+
+@pytest.mark.parametrize("entries", [{}, {"session__x64quantprecision": "1"}], ids=["default", "precise"])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("reduce_range", [False, True])
+def test_the_worst_codes_give_exactly_what_integers_give(sign, reduce_range, entries, run_onnx):
+    """All activations 255, all weights +-127: where pairs of products are added in 16 bits they saturate."""
+    from nas.supernet.layers import Conv2d
+
+    if not reduce_range and not entries and not has_vnni():
+        pytest.skip("this processor needs reduce_range or the precise kernels: that is what the other cases test")
+    module = torch.nn.Sequential(
+        TensorQuantizer(8, signed=False), Conv2d(64, 8, 3, padding=1, bias=False, bits=8)
+    ).eval()
+    conv = module[1]
+    conv.weight.data.fill_(sign * 127.0)
+    total = 64 * 9 * 255 * 127
+    conv.output.active_log_step.data.fill_(np.log(total / 120))
+    model = export_onnx(module, (1, 64, 5, 5), reduce_range=reduce_range)
+    images = np.full((1, 64, 5, 5), 255.0, np.float32)
+    found = run_onnx(model, images, optimised=True, **entries) / (total / 120)
+    taps = np.array([2, 3, 3, 3, 2])
+    exact = np.rint(sign * np.outer(taps, taps) * 64 * 255 * 127 / (total / 120))
+    assert np.abs(found[0, 0] - exact).max() < 1e-3
+
+
+def has_vnni():
+    from nas.hardware.device import this_machine
+
+    return bool({"avx512_vnni", "avx_vnni"} & set(this_machine().fingerprint.get("flags", ())))
+
+
+def test_the_finer_codes_of_four_bits_fit_into_int8():
+    assert 7 * FINER <= 127

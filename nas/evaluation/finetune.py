@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from nas.errors import NasError
 from nas.evaluation.splits import Dataset, batches
 from nas.supernet.averaging import WeightAverage
-from nas.supernet.training import learning_rate, parameter_groups
+from nas.supernet.training import learning_rate, parameter_groups, set_rate
 
 FIRST_EPOCH = 100_000  # far from the epochs of a supernet, whose samples a subnet has seen already
 
@@ -31,6 +31,7 @@ class Recipe:
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0
     ema_share: float = 0.04  # of all steps, that the average of the weights looks back over
+    step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
 
     def describe(self) -> str:
         """Name the recipe in one line."""
@@ -62,7 +63,9 @@ def train_model(
 
     `on_step(steps done, steps in all)` is called after every step. Raises `NasError` when the loss is not finite.
     """
-    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
+    )
     total = count_steps(dataset, recipe)
     average = WeightAverage(model, recipe.ema_share * total)
     model.train()
@@ -71,8 +74,7 @@ def train_model(
         rng = np.random.default_rng([seed, epoch])
         for images, labels in batches(dataset.train(epoch), recipe.batch_size, rng, drop_last=True):
             rate = learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(optimizer, rate)
             optimizer.zero_grad(set_to_none=True)
             loss = F.cross_entropy(model(images), labels)
             loss.backward()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import add
 from pathlib import Path
@@ -21,6 +21,7 @@ from nas.hardware.device_spec import device_name, spec_files
 from nas.hardware.price_list import PriceList, price_list
 from nas.hardware.table_file import Row, broken, read_header, read_table
 from nas.space.architecture import Architecture
+from nas.space.bits import available
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
@@ -126,6 +127,14 @@ class LatencyTable:
         if len(missing):
             self.predict(self.space.decode(genomes[missing[0]]))  # raises, and names the operator
         return self.correction.apply(self.header["null_ms"] + sums, counts)
+
+    def searchable(self, space: SearchSpace) -> SearchSpace:
+        """Give the part of a space that this table can price: integer bit-widths without rows are no choices here."""
+        return available(space, lambda operator: operator.key in self.rows)
+
+    def over(self, space: SearchSpace) -> LatencyTable:
+        """Give the same table for the genomes of a part of its space."""
+        return replace(self, header={**self.header, "space_definition": space.definition(), "space_hash": space.hash})
 
     @cached_property
     def _price_list(self) -> PriceList:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from nas.errors import NasError
 from nas.space.architecture import Block
+from nas.space.bits import widths_of
+from nas.space.genome import bits_gene
 from nas.space.kinds import is_active
-from nas.space.operator import Operator, place, place_stem, place_step
+from nas.space.operator import Operator, place, place_stem, place_step, place_transition
 from nas.space.search_space import SearchSpace, StageSpace
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 CHUNK = 4096  # genomes priced together: what is read of them stays in the cache
 
 
@@ -36,11 +39,27 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Transitions:
+    """Milliseconds where floats become codes and back, at each width of a grid; none in a space of floats only."""
+
+    ms: Array  # [resolutions, widths, 2, 2]: what comes is coded, what is asked for is
+
+    def of(self, resolution: Integers, width: Integers, comes: Flags, asked: Flags) -> Array:
+        """Give the milliseconds of each genome [n]."""
+        return self.ms[resolution, width, comes.view(np.int8), asked.view(np.int8)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StagePrices:
     """Milliseconds of a stage, NaN where a table lacks them, and where the genes lie that choose among them."""
 
-    entry: Array  # [resolutions, widths of the stage before (1 for the first), widths]: the stem, or the step
+    entry: Array  # [resolutions, widths of the stage before (1 for the first), widths, bits]: the stem, or the step
     blocks: Array  # [resolutions, widths, codes]
+    before: Transitions  # ahead of the entry: at the width of the stage before, of the image for the first
+    within: Transitions  # ahead of a block
+    entry_is_coded: Flags  # [bits]
+    entry_bits: int | None
+    is_coded: Flags  # [codes]
     width: int
     depth: int
     depths: Integers  # the choices of the depth
@@ -53,7 +72,11 @@ class PriceList:
 
     cardinalities: Integers
     stages: tuple[StagePrices, ...]
-    head: Array  # [resolutions, widths of the last stage]
+    head: Array  # [resolutions, widths of the last stage, bits]
+    before_head: Transitions
+    head_is_coded: Flags  # [bits]
+    head_bits: int | None
+    mixed: bool  # whether anything of the space has integer bits
 
     def sums(self, genomes: NDArray[np.integer[Any]]) -> tuple[Array, Integers]:
         """Give the summed milliseconds [n] of genomes [n, genes], NaN where a row is missing, and how many rows [n].
@@ -81,48 +104,102 @@ class PriceList:
         resolution = genomes[:, 0]
         before = np.zeros_like(resolution)
         total, count = np.zeros(len(genomes)), np.ones_like(resolution)  # one: the head
+        coded = np.zeros(len(genomes), dtype=bool)
+
+        def convert(prices: Transitions, width: Integers, asked: Flags, there: Flags | bool = True) -> None:
+            nonlocal coded, total, count
+            moved = there & (asked != coded)
+            total += np.where(moved, prices.of(resolution, width, coded, asked), 0.0)
+            count += moved
+            coded = np.where(there, asked, coded)
+
         for stage in self.stages:
             width, depth = genomes[:, stage.width], stage.depths[genomes[:, stage.depth]]
-            total += stage.entry[resolution, before, width]
+            bits = np.zeros_like(resolution) if stage.entry_bits is None else genomes[:, stage.entry_bits]
+            if self.mixed:
+                convert(stage.before, before, stage.entry_is_coded[bits])
+            total += stage.entry[resolution, before, width, bits]
             count += 1 + depth
             shape = stage.blocks.shape
             prices, offset = stage.blocks.ravel(), (resolution * shape[1] + width) * shape[2]
             for index, slot in enumerate(stage.slots):
                 kind = flat[first + slot.kind]
-                code = offset + slot.start[kind]
+                code = slot.start[kind]
                 for column, radix in zip(slot.column, slot.radix, strict=True):
-                    code += flat[first + column[kind]] * radix[kind]
-                total += np.where(depth > index, prices[code], 0.0)
+                    code = code + flat[first + column[kind]] * radix[kind]
+                if self.mixed:
+                    convert(stage.within, width, stage.is_coded[code], depth > index)
+                total += np.where(depth > index, prices[offset + code], 0.0)
             before = width
-        return total + self.head[resolution, before], count
+        bits = np.zeros_like(resolution) if self.head_bits is None else genomes[:, self.head_bits]
+        if self.mixed:
+            convert(self.before_head, before, self.head_is_coded[bits])
+        return total + self.head[resolution, before, bits], count
 
 
 def price_list(space: SearchSpace, ms_of: Callable[[Operator], float]) -> PriceList:
     """Lay out what `ms_of` says of every operator of `space`; NaN stands for an operator without a price."""
-    places = space.layout.place()
-    grids = [space.grids(resolution) for resolution in space.resolutions]
+    places, resolutions = space.layout.place(), space.resolutions
+    grids = [space.grids(resolution) for resolution in resolutions]
     stages, before = [], space.stages[0].widths
     for s, stage in enumerate(space.stages):
+        widths, entries, sides = stage.widths, stage.entry_bits, [each[s] for each in grids]
         if s == 0:
-            entry = [[[ms_of(place_stem(space.stem, w, pixels)) for w in stage.widths]] for pixels in space.resolutions]
+            entry = [[[[ms_of(place_stem(space.stem, w, r, e)) for e in entries] for w in widths]] for r in resolutions]
         else:
             entry = [
-                [[ms_of(place_step(stage.stride, b, w, sides[s - 1])) for w in stage.widths] for b in before]
-                for sides in grids
+                [
+                    [
+                        [ms_of(place_step(stage.stride, b, w, g[s - 1], bits)) for bits in stage.entry_bits]
+                        for w in widths
+                    ]
+                    for b in before
+                ]
+                for g in grids
             ]
-        before, blocks = stage.widths, list(coded_blocks(stage))
+        blocks = list(coded_blocks(stage))
+        ahead = ((3,), list(resolutions)) if s == 0 else (before, [each[s - 1] for each in grids])
         stages.append(
             StagePrices(
                 entry=np.array(entry, dtype=float),
-                blocks=np.array([[[ms_of(place(b, w, g[s])) for b in blocks] for w in before] for g in grids]),
+                blocks=np.array([[[ms_of(place(b, w, g)) for b in blocks] for w in widths] for g in sides]),
+                before=transitions(*ahead, ms_of),
+                within=transitions(widths, sides, ms_of),
+                entry_is_coded=np.array([bits != "fp" for bits in stage.entry_bits]),
+                entry_bits=places.get(f"{s}.entry_bits"),
+                is_coded=np.array([block.bits != "fp" for block in blocks]),
                 width=places[f"{s}.width"],
                 depth=places[f"{s}.depth"],
                 depths=np.array(stage.depths, dtype=np.int64),
-                slots=tuple(slot_of(stage, f"{s}.{b}", places) for b in range(max(stage.depths))),
+                slots=tuple(slot_of(stage, s, b, places) for b in range(max(stage.depths))),
             )
         )
-    head = [[ms_of(Operator("head", w, space.num_classes, g[-1])) for w in space.stages[-1].widths] for g in grids]
-    return PriceList(np.array(space.cardinalities, dtype=np.int64), tuple(stages), np.array(head, dtype=float))
+        before = widths
+    sides = [each[-1] for each in grids]
+    heads = [
+        [[ms_of(Operator("head", w, space.num_classes, g, (), bits)) for bits in space.head_bits] for w in before]
+        for g in sides
+    ]
+    return PriceList(
+        cardinalities=np.array(space.cardinalities, dtype=np.int64),
+        stages=tuple(stages),
+        head=np.array(heads, dtype=float),
+        before_head=transitions(before, sides, ms_of),
+        head_is_coded=np.array([bits != "fp" for bits in space.head_bits]),
+        head_bits=places.get("head_bits"),
+        mixed=bool(widths_of(space)),
+    )
+
+
+def transitions(widths: Iterable[int], grids: Iterable[int], ms_of: Callable[[Operator], float]) -> Transitions:
+    """Lay out what it takes between floats and codes; 0 where nothing stands between."""
+
+    def cell(width: int, grid: int, comes: bool, asked: bool) -> float:
+        op = place_transition(comes, Operator("", width, width, grid, (), 8 if asked else "fp"))
+        return 0.0 if op is None else ms_of(op)
+
+    ends = (False, True)
+    return Transitions(np.array([[[[cell(w, g, c, a) for a in ends] for c in ends] for w in widths] for g in grids]))
 
 
 def coded_blocks(stage: StageSpace) -> Iterator[Block]:
@@ -132,16 +209,17 @@ def coded_blocks(stage: StageSpace) -> Iterator[Block]:
     """
     for kind, settings in stage.kinds.items():
         names = sorted(settings)
-        for bits, *values in product(stage.bits, *(settings[name] for name in names)):
+        for bits, *values in product(stage.bits_of(kind), *(settings[name] for name in names)):
             named = dict(zip(names, values, strict=True))
             yield Block.of(kind, bits, **{name: value for name, value in named.items() if is_active(name, named)})
 
 
-def slot_of(stage: StageSpace, prefix: str, places: dict[str, int]) -> Slot:
+def slot_of(stage: StageSpace, s: int, b: int, places: dict[str, int]) -> Slot:
     """Say where the genes of a block lie and what each adds to its code; a gene with one choice adds nothing."""
+    prefix = f"{s}.{b}"
     terms, sizes = [], []
     for kind, settings in stage.kinds.items():
-        genes = [(places[f"{prefix}.bits"], len(stage.bits))]
+        genes = [(places[bits_gene(stage, s, b, kind)], len(stage.bits_of(kind)))]
         genes += [(places[f"{prefix}.{kind}.{name}"], len(settings[name])) for name in sorted(settings)]
         counts = [count for _, count in genes]
         radices = [int(np.prod(counts[index + 1 :])) for index in range(len(counts))]

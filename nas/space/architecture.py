@@ -13,6 +13,13 @@ Setting = int | float | str | tuple[str, ...]
 Bits = str | int | tuple[str | int, ...]  # "fp", or the bits of a weight; several only for what holds all of them
 
 
+def read_bits(value: Any) -> str | int:
+    """Accept `fp` or a whole number of bits; ValueError for anything else."""
+    if value != "fp" and not (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        raise ValueError(f"no bits {value!r}")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block: its kind, the settings that kind has (sorted by name), and its bit-width."""
@@ -43,7 +50,7 @@ class Block:
             for name, value in data.items()
             if name not in ("kind", "bits")
         }
-        return cls.of(data["kind"], data.get("bits", "fp"), **settings)
+        return cls.of(data["kind"], read_bits(data.get("bits", "fp")), **settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +58,19 @@ class Stage:
     """Blocks that share a grid and a width. The depth is the number of blocks.
 
     `stride` is that of the step from the stage before: 2 halves the grid, 1 only changes the width. The first stage,
-    whose grid the stem makes, keeps the default.
+    whose grid the stem makes, keeps the default. `entry_bits` are those of the stem or step that makes the grid.
     """
 
     width: int
     blocks: tuple[Block, ...]
     stride: int = 2
+    entry_bits: str | int = "fp"
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into JSON types; a stride of 2 is left out."""
-        stride = {} if self.stride == 2 else {"stride": self.stride}
-        return {"width": self.width, **stride, "blocks": [block.to_dict() for block in self.blocks]}
+        """Turn into JSON types; a stride of 2 and a float entry are left out."""
+        extra: dict[str, Any] = {} if self.stride == 2 else {"stride": self.stride}
+        extra |= {} if self.entry_bits == "fp" else {"entry_bits": self.entry_bits}
+        return {"width": self.width, **extra, "blocks": [block.to_dict() for block in self.blocks]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Stage:
@@ -69,7 +78,8 @@ class Stage:
         stride = int(data.get("stride", 2))
         if stride not in (1, 2) or not data["blocks"]:
             raise ValueError("a stage has at least one block and a stride of 1 or 2")
-        return cls(int(data["width"]), tuple(Block.from_dict(block) for block in data["blocks"]), stride)
+        blocks = tuple(Block.from_dict(block) for block in data["blocks"])
+        return cls(int(data["width"]), blocks, stride, read_bits(data.get("entry_bits", "fp")))
 
 
 def patch_size(stem: str) -> int | None:
@@ -87,17 +97,20 @@ class Architecture:
     """A network: input resolution in pixels, stages, and the stem, which is as wide as the first stage.
 
     Stems: `conv` (3x3, stride 2), `double-conv` (two of them), `patch-N` (N x N patches with learnt positions).
+    `head_bits` are those of the classifier.
     Hashable; equal values are equal networks, because a choice that has no effect cannot be written down.
     """
 
     resolution: int
     stages: tuple[Stage, ...]
     stem: str = "conv"
+    head_bits: str | int = "fp"
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into JSON types; the stem `conv` is left out."""
-        stem = {} if self.stem == "conv" else {"stem": self.stem}
-        return {"resolution": self.resolution, **stem, "stages": [stage.to_dict() for stage in self.stages]}
+        """Turn into JSON types; the stem `conv` and a float head are left out."""
+        extra: dict[str, Any] = {} if self.stem == "conv" else {"stem": self.stem}
+        extra |= {} if self.head_bits == "fp" else {"head_bits": self.head_bits}
+        return {"resolution": self.resolution, **extra, "stages": [stage.to_dict() for stage in self.stages]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Architecture:
@@ -108,7 +121,7 @@ class Architecture:
                 raise ValueError("a network has at least one stage, and the first has no stride")
             stem = data.get("stem", "conv")
             patch_size(stem)
-            return cls(int(data["resolution"]), stages, stem)
+            return cls(int(data["resolution"]), stages, stem, read_bits(data.get("head_bits", "fp")))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise NasError(
                 f"not an architecture: {error!r}", "Give the JSON that Architecture.to_json() wrote"

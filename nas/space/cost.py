@@ -9,117 +9,161 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nas.space.architecture import Architecture
+from nas.space.architecture import Architecture, Bits
 from nas.space.chunks import chunk_count, chunk_size
 from nas.space.kinds import BRANCHES, hidden_width, scope_side
-from nas.space.operator import Operator, halve, operators
+from nas.space.operator import ACTIVATION_BITS, Operator, halve, operators
 from nas.space.scan import QUADRATIC_MAX_TOKENS
 
-FLOAT_BITS = 32
+FLOAT_BITS, FLOAT_BYTES = 32, 4
+GRID_BYTES = FLOAT_BYTES + 1  # of a scale with its zero point
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an operator or a network holds and does for one image."""
+    """What an operator or a network holds and does for one image.
+
+    `size_bytes` is what a file stores: weights by their bits, scales with zero points, the rest in float. `bitops` are
+    MACs times the bits of both factors.
+    """
 
     num_params: int
     macs: int
+    size_bytes: int
+    bitops: int
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.num_params + other.num_params, self.macs + other.macs)
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the stored weights."""
-        return self.num_params * FLOAT_BITS // 8
-
-    @property
-    def bitops(self) -> int:
-        """MACs times the bits of both factors."""
-        return self.macs * FLOAT_BITS * FLOAT_BITS
+        return Cost(
+            self.num_params + other.num_params,
+            self.macs + other.macs,
+            self.size_bytes + other.size_bytes,
+            self.bitops + other.bitops,
+        )
 
 
-def conv_cost(in_channels: int, out_channels: int, kernel: int, grid: int, groups: int = 1) -> Cost:
-    """Cost of a convolution with bias; `grid` is the side of its output."""
+NOTHING = Cost(0, 0, 0, 0)
+
+
+def floats(num_params: int, macs: int = 0) -> Cost:
+    """Cost of numbers that stay float, and of MACs on such."""
+    return Cost(num_params, macs, num_params * FLOAT_BYTES, macs * FLOAT_BITS * FLOAT_BITS)
+
+
+def tensors(count: int, bits: Bits) -> Cost:
+    """Cost of the scales of `count` activations; nothing in float."""
+    return NOTHING if bits == "fp" else Cost(0, 0, count * GRID_BYTES, 0)
+
+
+def layer_cost(weights: int, channels: int, macs: int, bias: bool, bits: Bits) -> Cost:
+    """Cost of a layer's weights, of their scales, of its float bias and of its output's scale."""
+    rest = floats(channels * bias) + tensors(1, bits)
+    if bits == "fp":
+        return floats(weights, macs) + rest
+    assert isinstance(bits, int)
+    stored = -(-weights * bits // 8) + channels * GRID_BYTES
+    return Cost(weights, macs, stored, macs * bits * ACTIVATION_BITS) + rest
+
+
+def conv_cost(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    grid: int,
+    bits: Bits = "fp",
+    *,
+    groups: int = 1,
+    bias: bool = True,
+) -> Cost:
+    """Cost of a convolution; `grid` is the side of its output."""
     weights = out_channels * (in_channels // groups) * kernel * kernel
-    return Cost(weights + out_channels, weights * grid * grid)
+    return layer_cost(weights, out_channels, weights * grid * grid, bias, bits)
 
 
-def linear_cost(in_features: int, out_features: int, tokens: int, bias: bool = True) -> Cost:
+def linear_cost(in_features: int, out_features: int, tokens: int, bits: Bits = "fp", *, bias: bool = True) -> Cost:
     """Cost of a Linear layer applied to each token."""
     weights = in_features * out_features
-    return Cost(weights + out_features * bias, weights * tokens)
+    return layer_cost(weights, out_features, weights * tokens, bias, bits)
 
 
 def stem_cost(op: Operator) -> Cost:
     """Cost of a 3x3 stride-2 convolution; also that of a downsampling."""
-    return conv_cost(op.in_channels, op.out_channels, 3, halve(op.grid))
+    return conv_cost(op.in_channels, op.out_channels, 3, halve(op.grid), op.bits)
 
 
 def double_stem_cost(op: Operator) -> Cost:
     """Cost of two 3x3 stride-2 convolutions, the first half as wide."""
     middle, grid = halve(op.out_channels), halve(op.grid)
-    return conv_cost(op.in_channels, middle, 3, grid) + conv_cost(middle, op.out_channels, 3, halve(grid))
+    first = conv_cost(op.in_channels, middle, 3, grid, op.bits)
+    return first + conv_cost(middle, op.out_channels, 3, halve(grid), op.bits)
 
 
 def patch_stem_cost(op: Operator) -> Cost:
     """Cost of a convolution without overlap and of one position per token and channel."""
     grid = op.grid // op["patch"]
-    return conv_cost(op.in_channels, op.out_channels, op["patch"], grid) + Cost(op.out_channels * grid * grid, 0)
+    patches = conv_cost(op.in_channels, op.out_channels, op["patch"], grid, op.bits)
+    return patches + floats(op.out_channels * grid * grid) + tensors(1, op.bits)
 
 
 def widen_cost(op: Operator) -> Cost:
     """Cost of a 1x1 convolution."""
-    return conv_cost(op.in_channels, op.out_channels, 1, op.grid)
+    return conv_cost(op.in_channels, op.out_channels, 1, op.grid, op.bits)
 
 
 def head_cost(op: Operator) -> Cost:
     """Cost of the classifier."""
-    return linear_cost(op.in_channels, op.out_channels, 1)
+    return linear_cost(op.in_channels, op.out_channels, 1, op.bits) + tensors(1, op.bits)
 
 
 def basic_cost(op: Operator) -> Cost:
     """Cost of two dense 3x3 convolutions."""
-    one = conv_cost(op.in_channels, op.out_channels, 3, op.grid)
-    return one + one
+    one = conv_cost(op.in_channels, op.out_channels, 3, op.grid, op.bits)
+    return one + one + tensors(1, op.bits)
 
 
 def bottleneck_cost(op: Operator) -> Cost:
     """Cost of an inverted bottleneck."""
     hidden = hidden_width(op.in_channels, op["expansion"])
-    depthwise = conv_cost(hidden, hidden, op["kernel"], op.grid, groups=hidden)
+    depthwise = conv_cost(hidden, hidden, op["kernel"], op.grid, op.bits, groups=hidden)
     return mlp_cost(op) + depthwise
 
 
 def mlp_cost(op: Operator) -> Cost:
-    """Cost of two 1x1 convolutions, or Linear layers, through the hidden width."""
+    """Cost of two 1x1 convolutions, or Linear layers, through the hidden width, and of the sum with what went in."""
     hidden, tokens = hidden_width(op.in_channels, op["expansion"]), op.grid * op.grid
-    return linear_cost(op.in_channels, hidden, tokens) + linear_cost(hidden, op.out_channels, tokens)
+    layers = linear_cost(op.in_channels, hidden, tokens, op.bits) + linear_cost(
+        hidden, op.out_channels, tokens, op.bits
+    )
+    return layers + tensors(1, op.bits)
 
 
 def large_kernel_cost(op: Operator) -> Cost:
     """Cost of a square, a row and a column on parts of the channels, and of the MLP."""
-    weights = op.in_channels // BRANCHES * (op["kernel"] ** 2 + 2 * op["band"])
-    return mlp_cost(op) + Cost(weights, weights * op.grid * op.grid)
+    part, area = op.in_channels // BRANCHES, op.grid * op.grid
+    sizes = (part * op["kernel"] ** 2, part * op["band"], part * op["band"])
+    branches = (layer_cost(weights, part, weights * area, False, op.bits) for weights in sizes)
+    return sum(branches, mlp_cost(op) + tensors(1, op.bits))
 
 
 def pool_cost(op: Operator) -> Cost:
     """Cost of a factor and a summand per channel, and of the MLP."""
-    return mlp_cost(op) + Cost(2 * op.in_channels, 0)
+    return mlp_cost(op) + floats(2 * op.in_channels) + tensors(2, op.bits)
 
 
 def gated_cost(op: Operator) -> Cost:
     """Cost of the frame of the gated family: all there is to a gated convolution."""
     width, inner = op.in_channels, hidden_width(op.in_channels, op["expansion"])
-    linear = linear_cost(width, inner, op.grid * op.grid, bias=False)
-    depthwise = conv_cost(inner, inner, op["kernel"], op.grid, groups=inner)
-    return linear + linear + linear + depthwise + Cost(2 * width, 0)  # the norm
+    tokens = op.grid * op.grid
+    linear = linear_cost(width, inner, tokens, op.bits, bias=False)
+    out = linear_cost(inner, width, tokens, op.bits, bias=False)
+    depthwise = conv_cost(inner, inner, op["kernel"], op.grid, op.bits, groups=inner)
+    return linear + linear + out + depthwise + floats(2 * width) + tensors(3, op.bits)  # the norm; before each, the sum
 
 
 def selection_cost(op: Operator, state: int) -> Cost:
     """Cost of a state-space core's B, C and dt, and of the two numbers that every head has beside them."""
-    chosen = linear_cost(op.in_channels, 2 * state + op["heads"], op.grid * op.grid, bias=False)
-    return chosen + Cost(2 * op["heads"], 0)  # dt_bias and skip
+    chosen = linear_cost(op.in_channels, 2 * state + op["heads"], op.grid * op.grid, op.bits, bias=False)
+    smoothing = 0 if op.bits == "fp" else hidden_width(op.in_channels, op["expansion"])  # of the gated channels
+    return chosen + tensors(2, op.bits) + floats(2 * op["heads"] + smoothing)  # dt_bias and skip
 
 
 def scan_cost(op: Operator, state: int, grid: int, directions: tuple[str, ...], mode: str = "sum") -> Cost:
@@ -134,7 +178,7 @@ def scan_cost(op: Operator, state: int, grid: int, directions: tuple[str, ...], 
             scan_macs = chunk_count(directions, grid, grid) * (gram * len(directions) + rest)
         else:
             scan_macs = sum(chunk_count((name,), grid, grid) for name in directions) * (gram + rest)
-    return Cost(0, scan_macs)
+    return floats(0, scan_macs)
 
 
 def ssd_cost(op: Operator) -> Cost:
@@ -147,13 +191,13 @@ def ssd_cost(op: Operator) -> Cost:
 
 def decay_cost(op: Operator) -> Cost:
     """Parameters of the decay: one number per head, and one per direction and head."""
-    return Cost(op["heads"] * (1 + len(op["directions"])), 0)
+    return floats(op["heads"] * (1 + len(op["directions"])))
 
 
 def non_causal_cost(op: Operator) -> Cost:
     """Cost of a gated mixer through one state for all tokens."""
     inner = hidden_width(op.in_channels, op["expansion"])
-    mixed = Cost(op["heads"], 2 * op.grid * op.grid * op["state"] * inner)  # the gain of each head
+    mixed = floats(op["heads"], 2 * op.grid * op.grid * op["state"] * inner)  # the gain of each head
     return gated_cost(op) + selection_cost(op, op["state"]) + mixed
 
 
@@ -161,7 +205,7 @@ def multiscale_cost(op: Operator) -> Cost:
     """Cost of a gated mixer that scans once at full and otherwise at half resolution."""
     inner, half, (first, *others) = hidden_width(op.in_channels, op["expansion"]), halve(op.grid), op["directions"]
     fine = scan_cost(op, op["state"], op.grid, (first,))
-    coarse = conv_cost(inner, inner, op["kernel"], half, groups=inner)
+    coarse = conv_cost(inner, inner, op["kernel"], half, op.bits, groups=inner) + tensors(1, op.bits)
     coarse += scan_cost(op, op["state"], half, tuple(others))
     return gated_cost(op) + selection_cost(op, op["state"]) + decay_cost(op) + fine + coarse
 
@@ -169,7 +213,7 @@ def multiscale_cost(op: Operator) -> Cost:
 def state_fusion_cost(op: Operator) -> Cost:
     """Cost of a gated mixer that scans with one state and fuses the states by three 3x3 depthwise convolutions."""
     weights = 3 * 9 * hidden_width(op.in_channels, op["expansion"])
-    fused = Cost(weights, weights * op.grid * op.grid)
+    fused = floats(weights, weights * op.grid * op.grid)
     scan = scan_cost(op, 1, op.grid, op["directions"]) + decay_cost(op)
     return gated_cost(op) + selection_cost(op, 1) + scan + fused
 
@@ -179,10 +223,10 @@ def hidden_state_cost(op: Operator) -> Cost:
     width, state, tokens = op.in_channels, op["state"], op.grid * op.grid
     inner = hidden_width(width, op["expansion"])
     linear = linear_cost(width, inner, state, bias=False)
-    selected = linear_cost(width, 3 * state, tokens, bias=False)
-    selected += conv_cost(3 * state, 3 * state, op["kernel"], op.grid, groups=3 * state)
+    selected = linear_cost(width, 3 * state, tokens, op.bits, bias=False)
+    selected += conv_cost(3 * state, 3 * state, op["kernel"], op.grid, op.bits, groups=3 * state) + tensors(3, op.bits)
     vectors = 2 * width + 1  # the norm and the skip connection
-    return selected + linear + linear + linear + Cost(vectors, 2 * tokens * state * width)
+    return selected + linear + linear + linear + floats(vectors, 2 * tokens * state * width)
 
 
 def attention_cost(op: Operator) -> Cost:
@@ -190,9 +234,10 @@ def attention_cost(op: Operator) -> Cost:
     width, side = op.in_channels, scope_side(op["scope"])
     side = op.grid if side is None else min(side, op.grid)
     sets = (-(-op.grid // side)) ** 2  # those at the border are filled up
-    read = linear_cost(width, width, sets * side**2)
-    out = linear_cost(width, width, op.grid * op.grid)
-    return mlp_cost(op) + read + read + read + out + Cost(4 * width, 2 * sets * side**4 * width)
+    read = linear_cost(width, width, sets * side**2, op.bits)
+    out = linear_cost(width, width, op.grid * op.grid, op.bits)
+    rest = floats(4 * width, 2 * sets * side**4 * width) + tensors(4, op.bits)
+    return mlp_cost(op) + read + read + read + out + rest
 
 
 COSTS: dict[str, Callable[[Operator], Cost]] = {
@@ -213,6 +258,8 @@ COSTS: dict[str, Callable[[Operator], Cost]] = {
     "state-fusion": state_fusion_cost,
     "hsm": hidden_state_cost,
     "attention": attention_cost,
+    "quantize": lambda op: tensors(1, op.bits),
+    "dequantize": lambda op: NOTHING,
 }
 
 
@@ -223,7 +270,7 @@ def operator_cost(op: Operator) -> Cost:
 
 def architecture_cost(architecture: Architecture, num_classes: int) -> Cost:
     """Cost of a whole network: the sum over its operators."""
-    return sum((operator_cost(op) for op in operators(architecture, num_classes)), Cost(0, 0))
+    return sum((operator_cost(op) for op in operators(architecture, num_classes)), NOTHING)
 
 
 def num_params(op: Operator) -> int:

@@ -37,8 +37,13 @@ class GenomeLayout:
         return {gene.name: index for index, gene in enumerate(self.genes)}
 
 
-def gene_layout(resolutions: tuple[int, ...], stages: tuple[Any, ...]) -> GenomeLayout:
-    """List the genes of a space: resolution; per stage width and depth; per block its kind, settings and bits."""
+def gene_layout(
+    resolutions: tuple[int, ...], stages: tuple[Any, ...], head_bits: tuple[str | int, ...] = ("fp",)
+) -> GenomeLayout:
+    """List the genes of a space: resolution; per stage width and depth; per block its kind, settings and bits.
+
+    Kinds that differ in their choices of bits have a gene each. Entries and head have one where there is a choice.
+    """
     genes = [Gene("resolution", resolutions)]
     for s, stage in enumerate(stages):
         genes.append(Gene(f"{s}.width", stage.widths))
@@ -49,10 +54,23 @@ def gene_layout(resolutions: tuple[int, ...], stages: tuple[Any, ...]) -> Genome
             exists = ((depth_gene, deep_enough),)
             genes.append(Gene(f"{s}.{b}.kind", tuple(stage.kinds), exists))
             kind_gene = len(genes) - 1
-            genes.append(Gene(f"{s}.{b}.bits", stage.bits, exists))
+            if not stage.kind_bits:
+                genes.append(Gene(bits_gene(stage, s, b), stage.bits, exists))
             for k, (kind, settings) in enumerate(stage.kinds.items()):
-                genes.extend(setting_genes(f"{s}.{b}.{kind}", settings, (kind_gene, frozenset([k])), len(genes)))
+                parent = (kind_gene, frozenset([k]))
+                if stage.kind_bits:
+                    genes.append(Gene(bits_gene(stage, s, b, kind), stage.bits_of(kind), (parent,)))
+                genes.extend(setting_genes(f"{s}.{b}.{kind}", settings, parent, len(genes)))
+        if stage.entry_bits != ("fp",):
+            genes.append(Gene(f"{s}.entry_bits", stage.entry_bits))
+    if head_bits != ("fp",):
+        genes.append(Gene("head_bits", head_bits))
     return GenomeLayout(tuple(genes))
+
+
+def bits_gene(stage: Any, s: int, b: int, kind: str = "") -> str:
+    """Name the gene that holds the bits of a block of some kind."""
+    return f"{s}.{b}.{kind}.bits" if stage.kind_bits else f"{s}.{b}.bits"
 
 
 def setting_genes(
@@ -98,9 +116,10 @@ def decode_genome(layout: GenomeLayout, stages: tuple[Any, ...], stem: str, geno
             kind = chosen[f"{s}.{b}.kind"]
             settings = {name: chosen[f"{s}.{b}.{kind}.{name}"] for name in stage.kinds[kind]}
             settings = {name: value for name, value in settings.items() if is_active(name, settings)}
-            blocks.append(Block.of(kind, chosen[f"{s}.{b}.bits"], **settings))
-        built.append(Stage(chosen[f"{s}.width"], tuple(blocks), stage.stride))
-    return Architecture(chosen["resolution"], tuple(built), stem)
+            blocks.append(Block.of(kind, chosen[bits_gene(stage, s, b, kind)], **settings))
+        entry_bits = chosen.get(f"{s}.entry_bits", "fp")
+        built.append(Stage(chosen[f"{s}.width"], tuple(blocks), stage.stride, entry_bits))
+    return Architecture(chosen["resolution"], tuple(built), stem, chosen.get("head_bits", "fp"))
 
 
 def encode_architecture(layout: GenomeLayout, architecture: Architecture) -> np.ndarray:
@@ -120,12 +139,17 @@ def encode_architecture(layout: GenomeLayout, architecture: Architecture) -> np.
     num_stages = sum(name.count(".") == 1 and name.endswith(".depth") for name in place)
     if len(architecture.stages) != num_stages:
         raise NasError(f"the architecture has {len(architecture.stages)} stages, the space {num_stages}")
+    if architecture.head_bits != "fp" or "head_bits" in place:
+        choose("head_bits", architecture.head_bits)
     for s, stage in enumerate(architecture.stages):
         choose(f"{s}.width", stage.width)
+        if stage.entry_bits != "fp" or f"{s}.entry_bits" in place:
+            choose(f"{s}.entry_bits", stage.entry_bits)
         choose(f"{s}.depth", len(stage.blocks))
         for b, block in enumerate(stage.blocks):
             choose(f"{s}.{b}.kind", block.kind)
-            choose(f"{s}.{b}.bits", block.bits)
+            shared = f"{s}.{b}.bits"
+            choose(shared if shared in place else f"{s}.{b}.{block.kind}.bits", block.bits)
             for name, value in block.settings:
                 choose(f"{s}.{b}.{block.kind}.{name}", value)
     return genome

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from nas.space.architecture import Architecture, Bits, Block, Setting, patch_size
+
+TRANSITIONS = ("quantize", "dequantize")  # the kinds of operator between floats and codes
+ACTIVATION_BITS = 8  # of the codes between integer operators, whatever the bits of their weights
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
     """A piece of a network from one tensor to the next.
 
-    `kind` is `stem`, `double-stem`, `patch-stem`, `downsample`, `widen`, `head` or the kind of a block. `grid` is the
-    height = width of its *input* in pixels or tokens, `in_channels` and `out_channels` its widths (`out_channels` of
-    the head is the classes).
+    `kind` is `stem`, `double-stem`, `patch-stem`, `downsample`, `widen`, `head` or the kind of a block; `quantize` and
+    `dequantize` stand where floats meet codes. `grid` is the height = width of its *input* in pixels or tokens,
+    `in_channels` and `out_channels` its widths (`out_channels` of the head is the classes).
     """
 
     kind: str
@@ -44,17 +47,37 @@ def place(block: Block, width: int, grid: int) -> Operator:
     return Operator(block.kind, width, width, grid, block.settings, block.bits)
 
 
-def place_stem(stem: str, width: int, resolution: int) -> Operator:
+def place_stem(stem: str, width: int, resolution: int, bits: str | int = "fp") -> Operator:
     """Give the operator of a stem; images of `resolution` x `resolution` pixels go in."""
     patch = patch_size(stem)
     if patch is not None:
-        return Operator("patch-stem", 3, width, resolution, (("patch", patch),))
-    return Operator("stem" if stem == "conv" else "double-stem", 3, width, resolution)
+        return Operator("patch-stem", 3, width, resolution, (("patch", patch),), bits)
+    return Operator("stem" if stem == "conv" else "double-stem", 3, width, resolution, (), bits)
 
 
-def place_step(stride: int, before: int, width: int, grid: int) -> Operator:
+def place_step(stride: int, before: int, width: int, grid: int, bits: str | int = "fp") -> Operator:
     """Give the operator between two stages: `downsample` for stride 2, `widen` for stride 1; `grid` is its input's."""
-    return Operator("downsample" if stride == 2 else "widen", before, width, grid)
+    return Operator("downsample" if stride == 2 else "widen", before, width, grid, (), bits)
+
+
+def place_transition(before_is_coded: bool, op: Operator) -> Operator | None:
+    """Give what stands before `op`: nothing where it takes what the operator before it gives, codes or floats."""
+    if before_is_coded == (op.bits != "fp"):
+        return None
+    if before_is_coded:
+        return Operator("dequantize", op.in_channels, op.in_channels, op.grid)
+    return Operator("quantize", op.in_channels, op.in_channels, op.grid, (), ACTIVATION_BITS)
+
+
+def with_transitions(chain: Iterable[Operator]) -> Iterator[Operator]:
+    """Put `quantize` and `dequantize` between the operators of a network, whose input is float."""
+    coded = False
+    for op in chain:
+        transition = place_transition(coded, op)
+        if transition is not None:
+            yield transition
+        yield op
+        coded = op.bits != "fp"
 
 
 def stage_grids(stem: str, resolution: int, strides: Iterable[int]) -> tuple[int, ...]:
@@ -68,16 +91,20 @@ def stage_grids(stem: str, resolution: int, strides: Iterable[int]) -> tuple[int
 
 
 def operators(architecture: Architecture, num_classes: int) -> tuple[Operator, ...]:
-    """List an architecture's operators in the order they run: stem, blocks and the steps between stages, head."""
+    """List an architecture's operators in the order they run: stem, blocks and the steps between stages, head.
+
+    Where floats become codes, and codes floats, stands an operator of its own.
+    """
     stages = architecture.stages
     grids = stage_grids(architecture.stem, architecture.resolution, (stage.stride for stage in stages))
-    placed = [place_stem(architecture.stem, stages[0].width, architecture.resolution)]
+    placed = [place_stem(architecture.stem, stages[0].width, architecture.resolution, stages[0].entry_bits)]
     for index, (stage, grid) in enumerate(zip(stages, grids, strict=True)):
         if index > 0:
-            placed.append(place_step(stage.stride, stages[index - 1].width, stage.width, grids[index - 1]))
+            before = stages[index - 1].width
+            placed.append(place_step(stage.stride, before, stage.width, grids[index - 1], stage.entry_bits))
         placed.extend(place(block, stage.width, grid) for block in stage.blocks)
-    placed.append(Operator("head", stages[-1].width, num_classes, grids[-1]))
-    return tuple(placed)
+    placed.append(Operator("head", stages[-1].width, num_classes, grids[-1], (), architecture.head_bits))
+    return tuple(with_transitions(placed))
 
 
 def halve(grid: int) -> int:

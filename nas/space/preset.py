@@ -19,10 +19,16 @@ class Preset:
     def to_dict(self) -> dict[str, Any]:
         """Turn into JSON types, with the keys of a space file; the name is the key under which it stands there."""
         stages = [
-            {"width": stage.width, "blocks": [block_entry(block) for block in stage.blocks]}
+            {
+                "width": stage.width,
+                **({} if stage.entry_bits == "fp" else {"entry_bits": stage.entry_bits}),
+                "blocks": [block_entry(block) for block in stage.blocks],
+            }
             for stage in self.architecture.stages
         ]
-        return {"source": self.source, "resolution": self.architecture.resolution, "stages": stages}
+        whole = self.architecture
+        head = {} if whole.head_bits == "fp" else {"head_bits": whole.head_bits}
+        return {"source": self.source, "resolution": whole.resolution, **head, "stages": stages}
 
 
 def block_entry(block: Block) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from nas.space.search_space import SearchSpace, StageSpace
 from nas.space.yaml_reader import Reader, hashable
 
 PRESET_KEYS = ("source", "resolution", "stages")
-STAGE_KEYS = ("width", "depth", "block", "blocks")
+PRESET_OPTIONS = ("head_bits",)
+STAGE_KEYS = ("width", "depth", "entry_bits", "block", "blocks")
 
 
 def read_presets(reader: Reader, node: yaml.Node, space: SearchSpace) -> dict[str, Preset]:
@@ -27,7 +28,7 @@ def read_presets(reader: Reader, node: yaml.Node, space: SearchSpace) -> dict[st
 def read_preset(reader: Reader, node: yaml.Node, name: str, space: SearchSpace) -> Preset:
     """Read one preset."""
     what = f"preset '{name}'"
-    parts = reader.mapping(node, PRESET_KEYS, required=PRESET_KEYS, what=what)
+    parts = reader.mapping(node, (*PRESET_KEYS, *PRESET_OPTIONS), required=PRESET_KEYS, what=what)
     source = reader.text(parts["source"], f"the source of {what}")
     resolution = choose(reader, parts["resolution"], space.resolutions, f"{what}: resolution")
     nodes = reader.items(parts["stages"], "stages")
@@ -37,22 +38,24 @@ def read_preset(reader: Reader, node: yaml.Node, name: str, space: SearchSpace) 
         read_stage(reader, each, stage, f"{what}, stage {number}")
         for number, (each, stage) in enumerate(zip(nodes, space.stages, strict=True), 1)
     )
-    return Preset(name, Architecture(resolution, stages, space.stem), source)
+    head = chosen_bits(reader, parts.get("head_bits"), space.head_bits, f"{what}: head_bits")
+    return Preset(name, Architecture(resolution, stages, space.stem, head), source)
 
 
 def read_stage(reader: Reader, node: yaml.Node, stage: StageSpace, what: str) -> Stage:
     """Read one stage: `blocks: [...]`, or `depth: N` and the `block` that stands N times."""
     parts = reader.mapping(node, STAGE_KEYS, required=("width",), what=what)
     width = choose(reader, parts["width"], stage.widths, f"{what}: width")
+    entry = chosen_bits(reader, parts.get("entry_bits"), stage.entry_bits, f"{what}: entry_bits")
     if ("blocks" in parts) == ("block" in parts) or ("depth" in parts) != ("block" in parts):
         reader.fail(node, f"{what} needs its blocks", "Give blocks: [...], or depth: N and block: {...}")
     if "block" in parts:
         depth = choose(reader, parts["depth"], stage.depths, f"{what}: depth")
-        return Stage(width, (read_block(reader, parts["block"], stage, what),) * depth, stage.stride)
+        return Stage(width, (read_block(reader, parts["block"], stage, what),) * depth, stage.stride, entry)
     nodes = reader.items(parts["blocks"], "blocks")
     if len(nodes) not in stage.depths:
         reader.fail(parts["blocks"], f"{what} has {len(nodes)} blocks", f"The space has depth {listed(stage.depths)}")
-    return Stage(width, tuple(read_block(reader, each, stage, what) for each in nodes), stage.stride)
+    return Stage(width, tuple(read_block(reader, each, stage, what) for each in nodes), stage.stride, entry)
 
 
 def read_block(reader: Reader, node: yaml.Node, stage: StageSpace, what: str) -> Block:
@@ -63,16 +66,23 @@ def read_block(reader: Reader, node: yaml.Node, stage: StageSpace, what: str) ->
     ((kind, (kind_node, settings_node)),) = entries.items()
     if kind not in stage.kinds:
         reader.fail(kind_node, f"{what}: the space has no '{kind}' there", did_you_mean(kind, stage.kinds))
-    options: dict[str, tuple[Any, ...]] = {**stage.kinds[kind], "bits": stage.bits}
+    options: dict[str, tuple[Any, ...]] = {**stage.kinds[kind], "bits": stage.bits_of(kind)}
     parts = reader.mapping(settings_node, options, required=(), what=f"'{kind}' of {what}")
     chosen = {name: choose(reader, parts[name], options[name], f"{what}: {name} of '{kind}'") for name in parts}
     for name, choices in options.items():
         active = is_active(name, {each: chosen.get(each, options[each][0]) for each in options})
         if name in chosen and not active:
             reader.fail(parts[name], f"{what}: {name} of '{kind}' has no effect here", "Leave it out")
-        if name not in chosen and active:
+        if name == "bits":
+            chosen.setdefault(name, "fp")
+        elif name not in chosen and active:
             chosen[name] = only(reader, node, choices, f"'{kind}' of {what} lacks '{name}'")
     return Block.of(kind, chosen.pop("bits"), **chosen)
+
+
+def chosen_bits(reader: Reader, node: yaml.Node | None, choices: tuple[Any, ...], what: str) -> Any:
+    """Give the bits of an entry or a head; float where none are given."""
+    return "fp" if node is None else choose(reader, node, choices, what)
 
 
 def choose(reader: Reader, node: yaml.Node, choices: tuple[Any, ...], what: str) -> Any:

@@ -18,7 +18,7 @@ from nas.space.architecture import Architecture, Block, Stage
 from nas.space.cost import operator_cost
 from nas.space.genome import GenomeLayout, active_genes, decode_genome, encode_architecture, gene_layout
 from nas.space.kinds import is_active
-from nas.space.operator import Operator, operators, place, place_stem, place_step, stage_grids
+from nas.space.operator import Operator, operators, place, stage_grids
 from nas.space.preset import Preset
 
 
@@ -26,7 +26,8 @@ from nas.space.preset import Preset
 class StageSpace:
     """The choices of one stage. `kinds` maps a block kind to its settings, each with its choices.
 
-    `stride` is no choice: the step from the stage before halves the grid (2) or keeps it (1).
+    `stride` is no choice: the step from the stage before halves the grid (2) or keeps it (1). `bits` are those of every
+    kind but those in `kind_bits`; `entry_bits` are those of the stem, or of the step, that makes the stage's grid.
     """
 
     widths: tuple[int, ...]
@@ -34,6 +35,12 @@ class StageSpace:
     kinds: dict[str, dict[str, tuple[Any, ...]]]
     bits: tuple[str | int, ...] = ("fp",)
     stride: int = 2
+    entry_bits: tuple[str | int, ...] = ("fp",)
+    kind_bits: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+
+    def bits_of(self, kind: str) -> tuple[str | int, ...]:
+        """Give the choices of bits of one kind."""
+        return self.kind_bits.get(kind, self.bits)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -43,14 +50,16 @@ class StageSpace:
             for values in product(*settings.values()):
                 named = dict(zip(settings, values, strict=True))
                 kept = {name: value for name, value in named.items() if is_active(name, named)}
-                found.update({Block.of(kind, bits, **kept): None for bits in self.bits})
+                found.update({Block.of(kind, bits, **kept): None for bits in self.bits_of(kind)})
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into the keys of a space file; a stride of 2 is left out."""
+        """Turn into the keys of a space file; a stride of 2 and a float entry are left out."""
         stride = {} if self.stride == 2 else {"stride": self.stride}
-        choices = {"width": self.widths, "depth": self.depths, "bits": self.bits}
-        return {**{name: list(values) for name, values in choices.items()}, **stride, "blocks": self.kinds}
+        entry = {} if self.entry_bits == ("fp",) else {"entry_bits": list(self.entry_bits)}
+        bits = {kind: list(self.bits_of(kind)) for kind in self.kinds} if self.kind_bits else list(self.bits)
+        choices = {"width": list(self.widths), "depth": list(self.depths), "bits": bits}
+        return {**choices, **entry, **stride, "blocks": self.kinds}
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,12 @@ class SearchSpace:
     resolutions: tuple[int, ...]
     stages: tuple[StageSpace, ...]
     stem: str = "conv"
+    head_bits: tuple[str | int, ...] = ("fp",)
     presets: Mapping[str, Preset] = field(default_factory=dict, compare=False)
     layout: GenomeLayout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layout", gene_layout(self.resolutions, self.stages))
+        object.__setattr__(self, "layout", gene_layout(self.resolutions, self.stages, self.head_bits))
 
     @classmethod
     def load(cls, name: str | Path) -> SearchSpace:
@@ -98,6 +108,7 @@ class SearchSpace:
             "num_classes": self.num_classes,
             "resolution": list(self.resolutions),
             **({} if self.stem == "conv" else {"stem": self.stem}),
+            **({} if self.head_bits == ("fp",) else {"head_bits": list(self.head_bits)}),
             "stages": [stage.to_dict() for stage in self.stages],
         }
         return json.loads(json.dumps(plain))
@@ -150,9 +161,11 @@ class SearchSpace:
     @cached_property
     def size(self) -> int:
         """Number of distinct architectures."""
-        total = len(self.resolutions)
+        total = len(self.resolutions) * len(self.head_bits)
         for stage in self.stages:
-            total *= len(stage.widths) * sum(len(stage.blocks) ** depth for depth in stage.depths)
+            total *= (
+                len(stage.entry_bits) * len(stage.widths) * sum(len(stage.blocks) ** depth for depth in stage.depths)
+            )
         return total
 
     def sample(self, rng: np.random.Generator) -> Architecture:
@@ -205,34 +218,29 @@ class SearchSpace:
         """Yield every architecture once; meant for spaces small enough for brute force."""
         options = [
             [
-                Stage(width, blocks, stage.stride)
+                Stage(width, blocks, stage.stride, entry)
                 for width in stage.widths
                 for depth in stage.depths
                 for blocks in product(stage.blocks, repeat=depth)
+                for entry in stage.entry_bits
             ]
             for stage in self.stages
         ]
         for resolution in self.resolutions:
-            for stages in product(*options):
-                yield Architecture(resolution, stages, self.stem)
+            for stages, head_bits in product(product(*options), self.head_bits):
+                yield Architecture(resolution, stages, self.stem, head_bits)
 
     def operators(self) -> tuple[Operator, ...]:
         """List every distinct operator that occurs in some architecture: the rows of a latency table."""
+        from nas.space.bits import blocks_at, entries_at, heads_at, transitions
+
         found: dict[Operator, None] = {}
-        for resolution in self.resolutions:
-            grids = self.grids(resolution)
-            for index, (stage, grid) in enumerate(zip(self.stages, grids, strict=True)):
-                for width in stage.widths:
-                    if index == 0:
-                        found[place_stem(self.stem, width, resolution)] = None
-                    else:
-                        for before in self.stages[index - 1].widths:
-                            found[place_step(stage.stride, before, width, grids[index - 1])] = None
-                found.update({place(block, width, grid): None for width in stage.widths for block in stage.blocks})
-            found.update(
-                {Operator("head", width, self.num_classes, grids[-1]): None for width in self.stages[-1].widths}
-            )
-        return tuple(found)
+        for index, stage in enumerate(self.stages):
+            found.update({op: None for bits in stage.entry_bits for op in entries_at(self, index, bits)})
+            kinds = [(kind, bits) for kind in stage.kinds for bits in stage.bits_of(kind)]
+            found.update({op: None for kind, bits in kinds for op in blocks_at(self, index, kind, bits)})
+        found.update({op: None for bits in self.head_bits for op in heads_at(self, bits)})
+        return (*found, *transitions(self))
 
     def operators_of(self, architecture: Architecture) -> tuple[Operator, ...]:
         """List the operators of one architecture in the order they run."""

@@ -12,6 +12,7 @@ import yaml
 
 from nas.errors import NasError, did_you_mean
 from nas.space.architecture import patch_size
+from nas.space.bits import with_uniform_presets
 from nas.space.kinds import KINDS, is_active, misfit, positive
 from nas.space.operator import stage_grids
 from nas.space.preset_file import read_presets, written
@@ -20,8 +21,10 @@ from nas.space.search_space import SearchSpace, StageSpace
 from nas.space.yaml_reader import Reader
 
 SPACE_KEYS = ("name", "num_classes", "resolution", "stages")
-SPACE_OPTIONS = ("stem", "presets")
-STAGE_KEYS = ("width", "depth", "bits", "stride", "blocks")
+SPACE_OPTIONS = ("stem", "head_bits", "presets")
+STAGE_KEYS = ("width", "depth", "bits", "entry_bits", "stride", "blocks")
+BITS = ("fp", 8, 4)
+END_BITS = ("fp", 8)  # of stem and head: theirs are few weights that all others depend on
 Grids = dict[int, int]  # side of a stage's grid -> the input resolution it belongs to
 
 
@@ -71,12 +74,19 @@ def parse_space(text: str, source: str) -> SearchSpace:
     sides = [stage_grids(stem, resolution, strides) for resolution in resolutions]
     stages = tuple(
         read_stage(
-            reader, node, strides[s], {grids[s]: pixels for grids, pixels in zip(sides, resolutions, strict=True)}
+            reader,
+            node,
+            strides[s],
+            {grids[s]: pixels for grids, pixels in zip(sides, resolutions, strict=True)},
+            s > 0,
         )
         for s, node in enumerate(nodes)
     )
-    space = SearchSpace(name, num_classes, resolutions, stages, stem)
-    return replace(space, presets=read_presets(reader, parts["presets"], space)) if "presets" in parts else space
+    head_bits = read_bits(reader, parts["head_bits"], "head_bits", END_BITS) if "head_bits" in parts else ("fp",)
+    space = SearchSpace(name, num_classes, resolutions, stages, stem, head_bits)
+    if "presets" not in parts:
+        return space
+    return with_uniform_presets(replace(space, presets=read_presets(reader, parts["presets"], space)))
 
 
 def read_stem(reader: Reader, node: yaml.Node, resolutions: tuple[int, ...]) -> str:
@@ -101,17 +111,45 @@ def read_stride(reader: Reader, node: yaml.Node, first: bool) -> int:
     return reader.one(parts["stride"], lambda value: None if value in (1, 2) else "must be 1 or 2", "stride")
 
 
-def read_stage(reader: Reader, node: yaml.Node, stride: int, grids: Grids) -> StageSpace:
-    """Read one stage."""
+def read_stage(reader: Reader, node: yaml.Node, stride: int, grids: Grids, has_step: bool) -> StageSpace:
+    """Read one stage; `has_step`: it comes after another."""
     parts = reader.mapping(node, STAGE_KEYS, required=("width", "depth", "blocks"), what="a stage")
     widths = reader.choices(parts["width"], positive, "width")
     depths = reader.choices(parts["depth"], positive, "depth")
-    bits = reader.choices(parts["bits"], bit_width, "bits") if "bits" in parts else ("fp",)
     blocks = reader.mapping(parts["blocks"], KINDS, required=(), what="blocks")
     if not blocks:
         reader.fail(parts["blocks"], "blocks is empty", f"Known kinds: {', '.join(KINDS)}")
     kinds = {kind: read_kind(reader, blocks[kind], kind, widths, grids) for kind in blocks}
-    return StageSpace(widths, depths, kinds, bits, stride)
+    bits, kind_bits = read_block_bits(reader, parts.get("bits"), tuple(kinds))
+    allowed = BITS if has_step else END_BITS
+    entry = read_bits(reader, parts["entry_bits"], "entry_bits", allowed) if "entry_bits" in parts else ("fp",)
+    return StageSpace(widths, depths, kinds, bits, stride, entry, kind_bits)
+
+
+def read_block_bits(
+    reader: Reader, node: yaml.Node | None, kinds: tuple[str, ...]
+) -> tuple[tuple[Any, ...], dict[str, tuple[Any, ...]]]:
+    """Read the bits of a stage's blocks: a list for all kinds, or a mapping of kinds to lists."""
+    if node is None:
+        return ("fp",), {}
+    if not isinstance(node, yaml.MappingNode):
+        return read_bits(reader, node, "bits", BITS), {}
+    parts = reader.mapping(node, kinds, required=(), what="bits")
+    found = {kind: read_bits(reader, parts[kind], f"bits of {kind}", BITS) for kind in parts}
+    return ("fp",), {kind: found.get(kind, ("fp",)) for kind in kinds}
+
+
+def read_bits(reader: Reader, node: yaml.Node, what: str, allowed: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Read choices of bits, float among them: the float network teaches the others."""
+
+    def known(value: Any) -> str | None:
+        good = value in allowed and not isinstance(value, bool | float)
+        return None if good else f"must be one of {', '.join(map(str, allowed))}"
+
+    found = reader.choices(node, known, what)
+    if "fp" not in found:
+        reader.fail(node, f"{what} lacks fp: the float network teaches the others", "Add fp to the list")
+    return tuple(sorted(found, key=allowed.index))
 
 
 def read_kind(
@@ -164,8 +202,3 @@ def check_scopes(reader: Reader, node: yaml.Node, scopes: tuple[str, ...], grids
         if same:
             place = f"on the {grid} x {grid} grid of {pixels} px"
             reader.fail(node, f"scope: {same[0]} is {same[1]} {place}", f"Remove {same[0]}")
-
-
-def bit_width(value: Any) -> str | None:
-    """Accept `fp`; integers wait for kernels that stand behind them."""
-    return None if value == "fp" else "must be fp (integer bit-widths are not searchable yet)"

@@ -23,6 +23,13 @@ class WeightAverage:
         current = dict(self.module.named_parameters())
         torch._foreach_lerp_(list(self.tensors.values()), [current[name] for name in self.tensors], 1 - decay)
 
+    @torch.no_grad()
+    def follow(self, part: str) -> None:
+        """Take over, as they are, the parameters that have `part` in their names."""
+        for name, parameter in self.module.named_parameters():
+            if part in name:
+                self.tensors[name].copy_(parameter)
+
     def restore(self, tensors: Mapping[str, Tensor], updates: int) -> None:
         """Continue from saved averages."""
         for name, tensor in self.tensors.items():

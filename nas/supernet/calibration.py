@@ -1,4 +1,4 @@
-"""BatchNorm statistics of one subnet: those that all subnets share are right for none of them."""
+"""BatchNorm statistics and activation steps of one subnet: those that all subnets share are right for none of them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from torch.func import functional_call
 
 from nas.space.architecture import Architecture
 from nas.supernet.elastic import sliced_state
+from nas.supernet.quantizer import TensorQuantizer, initialised
 from nas.supernet.subnet import resize
 from nas.supernet.supernet import NormStatistics, Supernet, placed_operators
 
 
 @torch.no_grad()
 def calibrate(supernet: Supernet, architecture: Architecture, images: Tensor, batch_size: int = 128) -> NormStatistics:
-    """Measure a subnet's BatchNorm statistics on `images` [n, 3, h, w].
+    """Measure a subnet's BatchNorm statistics, and set its activation steps, on `images` [n, 3, h, w].
 
     Each batch runs normalised by its own statistics, as in training; they are pooled as `mean = sum n m / sum n` and
     `var = sum n (v + (m - mean)^2) / sum n`, which for the first norm equals one pass over all images. The shared
-    running statistics are neither read nor changed.
+    running statistics are neither read nor changed. The steps of activations have the least squared error on the first
+    batch (`nas.supernet.quantizer.best_steps`).
     """
     operators = placed_operators(architecture, supernet.space.num_classes)
     batches = [resize(part, architecture.resolution) for part in images.split(batch_size)]
@@ -29,11 +31,23 @@ def calibrate(supernet: Supernet, architecture: Architecture, images: Tensor, ba
     for name, op in operators:
         module = supernet.skeleton(op, True)
         state = sliced_state(supernet.shared[name], module)
-        state = {key: value.clone() if "running" in key or "tracked" in key else value for key, value in state.items()}
-        with recorded_moments(module) as moments:
+        steps = activation_steps(module)
+        own = {key for key in state if "running" in key or "tracked" in key} | steps
+        state = {key: value.clone() if key in own else value for key, value in state.items()}
+        with recorded_moments(module) as moments, initialised(module, (TensorQuantizer,)):
             batches = [functional_call(module, state, (batch,), strict=True) for batch in batches]
-        stats.append(pooled(moments))
+        stats.append({**pooled(moments), **{key: state[key] for key in steps}})
     return tuple(stats)
+
+
+def activation_steps(module: nn.Module) -> set[str]:
+    """Name the steps of a module's activations."""
+    return {
+        f"{name}.{key}" if name else key
+        for name, part in module.named_modules()
+        if isinstance(part, TensorQuantizer)
+        for key, _ in part.named_parameters()
+    }
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nas.space.architecture import Bits
+from nas.space.operator import ACTIVATION_BITS
 
-ACTIVATION_BITS = 8
 LEAST_STEP = 1e-12  # of a channel without weights
 CANDIDATES = 48  # steps that the search tries, from a tenth of the greatest value to all of it
 MOST_SAMPLED = 1 << 16  # entries of an activation that the search looks at
@@ -166,13 +166,18 @@ def best_steps(value: Tensor, low: int, high: int) -> Tensor:
 
 
 @contextmanager
-def initialised(module: nn.Module, kinds: tuple[type[Quantizer], ...] = (Quantizer,)) -> Iterator[None]:
-    """Let every quantiser of `module` set its steps, in place, by the first value it quantises in this context."""
+def initialised(
+    module: nn.Module, kinds: tuple[type[Quantizer], ...] = (Quantizer,), width: int | None = None
+) -> Iterator[None]:
+    """Let every quantiser of `module` set its steps, in place, by the first value it quantises in this context.
+
+    With `width` only the steps of that bit-width are set.
+    """
     met: set[Quantizer] = set()
 
     @torch.no_grad()
     def set_steps(quantizer: Quantizer, args: tuple[Tensor]) -> None:
-        if quantizer in met or not quantizer.widths:
+        if quantizer in met or not quantizer.widths or width not in (None, *quantizer.widths):
             return
         met.add(quantizer)
         value = args[0].detach()

@@ -5,18 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from nas.space.architecture import Architecture, Block, Stage
+from nas.space.bits import uniform, with_bits
 from nas.space.cost import operator_cost
 from nas.space.operator import place
 from nas.space.search_space import SearchSpace, StageSpace
 
 
-def sandwich(space: SearchSpace, step: int, seed: int, num_random: int = 2) -> list[Architecture]:
+def sandwich(
+    space: SearchSpace, step: int, seed: int, num_random: int = 2, widths: tuple[int, ...] = ()
+) -> list[Architecture]:
     """Give the subnets of a step: a largest one first (the teacher), random ones, the smallest last.
 
     Sandwich rule (Yu & Huang 2019, arXiv 1903.05134). The kinds of the largest and of each random subnet come from a
     fair rotation: after any full cycle the largest has trained every kind in every slot equally often (a random one,
     whose depth is drawn too, in expectation). With one fixed largest subnet, its kinds are trained four times as often
     as the others and the ranking is biased towards them.
+    With integer bit-widths, the largest stays float and has a copy of 8 bits, the smallest takes the fewest bits, and
+    half of the random ones are uniform: independent draws alone would never show the ends.
     A pure function of (seed, step): a resumed training draws the same subnets.
     """
     rng = np.random.default_rng([seed, step, 1])
@@ -25,7 +30,26 @@ def sandwich(space: SearchSpace, step: int, seed: int, num_random: int = 2) -> l
         with_kinds(space, rotation(space, step, seed, member=1 + index), rng, largest=False)
         for index in range(num_random)
     ]
-    return [largest, *drawn, space.smallest()]
+    if not widths:
+        return [largest, *drawn, space.smallest()]
+    rng = np.random.default_rng([seed, step, 4])
+    drawn = [drawn_bits(space, each, widths, rng) for each in drawn]
+    return [largest, uniform(space, largest, max(widths)), *drawn, uniform(space, space.smallest(), min(widths))]
+
+
+def drawn_bits(
+    space: SearchSpace, architecture: Architecture, widths: tuple[int, ...], rng: np.random.Generator
+) -> Architecture:
+    """Give an architecture bits: one draw for all of it, or one for each part, equally often."""
+    enabled: tuple[str | int, ...] = ("fp", *widths)
+    if rng.random() < 0.5:
+        return uniform(space, architecture, enabled[int(rng.integers(len(enabled)))])
+
+    def choose(choices: tuple[str | int, ...]) -> str | int:
+        there = [bits for bits in choices if bits in enabled]
+        return there[int(rng.integers(len(there)))]
+
+    return with_bits(space, architecture, choose)
 
 
 def rotation(space: SearchSpace, step: int, seed: int, member: int) -> list[list[str]]:
@@ -58,14 +82,14 @@ def with_kinds(space: SearchSpace, kinds: list[list[str]], rng: np.random.Genera
 
 
 def random_block(stage: StageSpace, kind: str, rng: np.random.Generator) -> Block:
-    """Draw one of the stage's blocks of this kind."""
-    blocks = [block for block in stage.blocks if block.kind == kind]
+    """Draw one of the stage's float blocks of this kind."""
+    blocks = [block for block in stage.blocks if (block.kind, block.bits) == (kind, "fp")]
     return blocks[int(rng.integers(len(blocks)))]
 
 
 def largest_block(stage: StageSpace, kind: str, width: int, grid: int, rng: np.random.Generator) -> Block:
-    """Give the stage's block of this kind with most MACs; drawn among those that tie, such as sets of directions."""
-    blocks = [block for block in stage.blocks if block.kind == kind]
+    """Give the stage's float block of this kind with most MACs; drawn among those that tie (sets of directions)."""
+    blocks = [block for block in stage.blocks if (block.kind, block.bits) == (kind, "fp")]
     macs = [operator_cost(place(block, width, grid)).macs for block in blocks]
     ties = [block for block, cost in zip(blocks, macs, strict=True) if cost == max(macs)]
     return ties[int(rng.integers(len(ties)))]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nas.space.architecture import Architecture
-from nas.space.operator import Operator, operators, place_stem, place_step
+from nas.space.architecture import Architecture, Bits
+from nas.space.bits import widths_of
+from nas.space.operator import ACTIVATION_BITS, TRANSITIONS, Operator, operators, place_stem, place_step
 from nas.space.search_space import SearchSpace
 from nas.supernet.blocks import build_operator, fold_norms
 from nas.supernet.elastic import run_sliced, sliced_state
@@ -66,12 +68,30 @@ class Supernet(nn.Module):
 
 
 def placed_operators(architecture: Architecture, num_classes: int) -> list[tuple[str, Operator]]:
-    """Pair each operator of an architecture with the name of the shared module that holds its weights."""
-    names = ["stem"]
+    """Pair each operator of an architecture with the name of the shared module that holds its weights.
+
+    Where codes begin the place has one step of its own, whatever kind of block asks for them.
+    """
+    places = [("stem", "stem")]  # (place, module)
     for s, stage in enumerate(architecture.stages):
-        names += [step_name(s, stage.stride)] if s > 0 else []
-        names += [f"{slot_name(s, b)}-{block.kind}" for b, block in enumerate(stage.blocks)]
-    return list(zip([*names, "head"], operators(architecture, num_classes), strict=True))
+        step, slots = step_name(s, stage.stride), [slot_name(s, b) for b in range(len(stage.blocks))]
+        places += [(step, step)] if s > 0 else []
+        places += [(slot, f"{slot}-{block.kind}") for slot, block in zip(slots, stage.blocks, strict=True)]
+    waiting, placed = iter([*places, ("head", "head")]), []
+    pending: list[Operator] = []
+    for op in operators(architecture, num_classes):
+        if op.kind in TRANSITIONS:
+            pending = [op]
+            continue
+        place, name = next(waiting)
+        placed += [(transition_name(place, each.kind), each) for each in pending] + [(name, op)]
+        pending = []
+    return placed
+
+
+def transition_name(place: str, kind: str) -> str:
+    """Name the shared module before a place, of which only `quantize` holds anything."""
+    return f"{place}-{kind}" if kind == "quantize" else kind
 
 
 def step_name(stage: int, stride: int) -> str:
@@ -82,16 +102,39 @@ def step_name(stage: int, stride: int) -> str:
 def largest_operators(space: SearchSpace) -> dict[str, Operator]:
     """Give for each shared module the operator whose tensors cover those of every choice."""
     widths = [max(stage.widths) for stage in space.stages]
-    found = {"stem": place_stem(space.stem, widths[0], max(space.resolutions))}
+    entries = [held(stage.entry_bits) for stage in space.stages]
+    found = {"stem": replace(place_stem(space.stem, widths[0], max(space.resolutions)), bits=entries[0])}
     for s, stage in enumerate(space.stages):
         if s > 0:
-            found[step_name(s, stage.stride)] = place_step(stage.stride, widths[s - 1], widths[s], 1)
+            step = place_step(stage.stride, widths[s - 1], widths[s], 1)
+            found[step_name(s, stage.stride)] = replace(step, bits=entries[s])
         choices = joint_choices(stage.kinds)
         for b in range(max(stage.depths)):
             for kind in sorted(stage.kinds):  # names and weights must not depend on the order in a space's file
                 largest = tuple((name, cover(name, choices[kind][name])) for name in sorted(choices[kind]))
-                found[f"{slot_name(s, b)}-{kind}"] = Operator(kind, widths[s], widths[s], 1, largest)
-    return {**found, "head": Operator("head", widths[-1], space.num_classes, 1)}
+                found[f"{slot_name(s, b)}-{kind}"] = Operator(
+                    kind, widths[s], widths[s], 1, largest, held(stage.bits_of(kind))
+                )
+    found["head"] = Operator("head", widths[-1], space.num_classes, 1, (), held(space.head_bits))
+    return {**found, **largest_transitions(space)}
+
+
+def largest_transitions(space: SearchSpace) -> dict[str, Operator]:
+    """Give what stands where floats meet codes: a step before each place, nothing in a space of floats only."""
+    if not widths_of(space):
+        return {}
+    places = ["stem", "head"]
+    for s, stage in enumerate(space.stages):
+        places += [step_name(s, stage.stride)] if s > 0 else []
+        places += [slot_name(s, b) for b in range(max(stage.depths))]
+    quantize = Operator("quantize", 1, 1, 1, (), ACTIVATION_BITS)
+    steps = {transition_name(place, "quantize"): quantize for place in places}
+    return {**steps, "dequantize": Operator("dequantize", 1, 1, 1)}
+
+
+def held(choices: tuple[str | int, ...]) -> Bits:
+    """Give the bits that a shared module holds steps for."""
+    return "fp" if choices == ("fp",) else choices
 
 
 def slot_name(stage: int, block: int) -> str:

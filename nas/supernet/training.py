@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from nas.errors import NasError
 from nas.space.architecture import Architecture
 from nas.supernet.averaging import WeightAverage
 from nas.supernet.losses import child_loss
+from nas.supernet.phases import begin_steps, joins
 from nas.supernet.sampling import sandwich
 from nas.supernet.supernet import Supernet
 
@@ -32,6 +34,9 @@ class SupernetRecipe:
     ema_share: float = 0.04  # of all steps, that the average of the weights looks back over
     distill: float = 0.3
     num_random: int = 2
+    bits_after: float = 0.5  # share of all steps that only float subnets are trained, where a space has integer bits
+    low_bits_after: float = 0.75  # and that no subnets of fewer than 8 bits are
+    step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
 
 
 class SupernetTraining:
@@ -51,8 +56,9 @@ class SupernetTraining:
         self.twin = supernet.twin()
         self.second_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="supernet-twin")
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(supernet, recipe.weight_decay), lr=recipe.learning_rate, fused=True
+            parameter_groups(supernet, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
         )
+        self.joins = joins(supernet.space, self.total_steps, (recipe.bits_after, recipe.low_bits_after))
 
     @property
     def epoch(self) -> int:
@@ -91,11 +97,24 @@ def laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     return value.clone() if value.shape != parameter.shape else torch.empty_like(parameter).copy_(value).detach()
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split parameters: vectors do not decay, in whatever network - norms, biases, the state-space parameters."""
-    decayed = [parameter for parameter in module.parameters() if parameter.dim() > 1]
-    free = [parameter for parameter in module.parameters() if parameter.dim() <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+def parameter_groups(module: nn.Module, weight_decay: float, step_rate: float = 1.0) -> list[dict[str, Any]]:
+    """Split parameters: vectors do not decay, in whatever network - norms, biases, the state-space parameters.
+
+    The steps of quantisers learn at `step_rate` times the rate of the others: `rate_factor` of their group.
+    """
+    steps = [parameter for name, parameter in module.named_parameters() if "log_step" in name]
+    held = {id(parameter) for parameter in steps}
+    others = [parameter for parameter in module.parameters() if id(parameter) not in held]
+    decayed = [parameter for parameter in others if parameter.dim() > 1]
+    free = [parameter for parameter in others if parameter.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return [*groups, {"params": steps, "weight_decay": 0.0, "rate_factor": step_rate}] if steps else groups
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("rate_factor", 1.0)
 
 
 def learning_rate(step: int, total_steps: int, peak: float, warmup_fraction: float) -> float:
@@ -132,7 +151,8 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
     Gradients are summed in a fixed order, whichever thread is done first.
     """
     recipe, supernet, twin = training.recipe, training.supernet, training.twin
-    largest, *drawn, smallest = sandwich(supernet.space, training.step, training.seed, recipe.num_random)
+    widths = enabled_widths(training, images)
+    largest, *drawn, smallest = sandwich(supernet.space, training.step, training.seed, recipe.num_random, widths)
     training.optimizer.zero_grad(set_to_none=True)  # AdamW then leaves weights that no subnet used as they are
     twin.zero_grad(set_to_none=True)
     teacher: Future[Tensor] = Future()
@@ -150,12 +170,20 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
     add_gradients(supernet, twin)
     torch.nn.utils.clip_grad_norm_(supernet.parameters(), recipe.clip_norm)
     rate = learning_rate(training.step, training.total_steps, recipe.learning_rate, recipe.warmup_fraction)
-    for group in training.optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(training.optimizer, rate)
     training.optimizer.step()
     training.step += 1
     training.average.update()
     return loss.item()
+
+
+def enabled_widths(training: SupernetTraining, images: Tensor) -> tuple[int, ...]:
+    """Give the integer bit-widths that are trained by now; those that join at this step get their first steps."""
+    for bits, start in training.joins.items():
+        if start == training.step:
+            begin_steps(training.supernet, bits, images, training.seed)
+            training.average.follow("log_step")
+    return tuple(bits for bits, start in training.joins.items() if start <= training.step)
 
 
 def train_children(

@@ -41,7 +41,7 @@ def test_a_good_file_is_read():
         ("heads: [4]", "heads: [1]", "line 9: .*1 heads do not divide into 2 direction groups"),
         ("num_classes: 10", "num_classes: 10\nnum_classes: 3", "line 3: .*twice"),
         ("stages:", "stages: [", "is not YAML"),
-        ("    depth: [1]\n", "    depth: [1]\n    bits: [8]\n", "bits 8 must be fp"),
+        ("    depth: [1]\n", "    depth: [1]\n    bits: [8]\n", "bits lacks fp"),
         ("[[h], [h, v]]", "[[h, w7], [v]]", r"line 9: directions \[h, w7\]: on the 7 x 7 grid of 14 px w7 is h"),
         (
             "[[h], [h, v]]",

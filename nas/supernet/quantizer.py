@@ -34,7 +34,7 @@ def code_range(bits: int, signed: bool = True, narrow: bool = True) -> tuple[int
 
 def quantize(value: Tensor, step: Tensor, low: int, high: int) -> Tensor:
     """Give the codes of `value` as whole numbers in its own dtype; `step` broadcasts."""
-    return (value / step).round().clamp(low, high)
+    return (value / step).round_().clamp_(low, high)
 
 
 class FakeQuantize(torch.autograd.Function):
@@ -49,7 +49,7 @@ class FakeQuantize(torch.autograd.Function):
         step = spread(log_step.exp(), value)
         ctx.save_for_backward(value, step)
         ctx.limits, ctx.shape = (low, high), log_step.shape
-        return quantize(value, step, low, high) * step
+        return quantize(value, step, low, high).mul_(step)
 
     @staticmethod
     @once_differentiable
@@ -57,12 +57,12 @@ class FakeQuantize(torch.autograd.Function):
         """Pass gradients straight through inside the range; outside only the step learns."""
         (grad,), (value, step), (low, high) = grads, ctx.saved_tensors, ctx.limits
         ratio = value / step
-        inside = (ratio >= low) & (ratio <= high)
-        slope = ratio.round().clamp_(low, high) - torch.where(inside, ratio, 0.0)
-        product = grad * slope * step
+        inside = ratio == ratio.clamp(low, high)
+        slope = ratio.round().clamp_(low, high).sub_(ratio.mul_(inside))
+        product = slope.mul_(grad)
         per_step = product.flatten(1).sum(1) if len(ctx.shape) else product.sum()
         scale = (value.numel() / max(1, per_step.numel()) * high) ** -0.5
-        return grad * inside, per_step.reshape(ctx.shape) * scale, None, None
+        return grad * inside, per_step.view(ctx.shape) * step.view(ctx.shape) * scale, None, None
 
 
 def spread(step: Tensor, value: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Backend:
 
 GPU_DTYPES = ("bf16", "fp16", "tf32", "fp32")
 BACKENDS: dict[str, Backend] = {
-    "onnxruntime": Backend(prepare=onnxruntime_call, dtypes={"cpu": ("fp32",)}, package="onnxruntime"),
+    "onnxruntime": Backend(prepare=onnxruntime_call, dtypes={"cpu": ("fp32", "int8")}, package="onnxruntime"),
     "eager": Backend(prepare=eager_call, dtypes={"cpu": ("fp32", "bf16"), "cuda": GPU_DTYPES}),
     "compile": Backend(prepare=compile_call, dtypes={"cpu": ("fp32", "bf16"), "cuda": GPU_DTYPES}),
     "cudagraph": Backend(prepare=cudagraph_call, dtypes={"cuda": GPU_DTYPES}),

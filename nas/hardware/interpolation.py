@@ -30,10 +30,11 @@ LINEAR = 10.0  # variance of the slopes: hardly a restriction
 
 
 def by_kind(operators: Iterable[Operator]) -> dict[str, list[Operator]]:
-    """Group operators by kind, in order."""
+    """Group operators by kind and bits, in order: float and integer kernels are not alike."""
     groups: dict[str, list[Operator]] = defaultdict(list)
     for operator in operators:
-        groups[operator.kind].append(operator)
+        whole = operator.kind if operator.bits == "fp" else f"{operator.kind} of {operator.bits} bits"
+        groups[whole].append(operator)
     return groups
 
 

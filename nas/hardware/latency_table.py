@@ -134,7 +134,8 @@ class LatencyTable:
 
     def over(self, space: SearchSpace) -> LatencyTable:
         """Give the same table for the genomes of a part of its space."""
-        return replace(self, header={**self.header, "space_definition": space.definition(), "space_hash": space.hash})
+        described = {"space_definition": space.to_dict(), "space_hash": space.hash}
+        return replace(self, header={**self.header, **described}, _known={})
 
     @cached_property
     def _price_list(self) -> PriceList:
@@ -217,14 +218,16 @@ def as_flags(wanted: dict[str, Any]) -> str:
     return "".join(f" --{name} {value}" for name, value in wanted.items())
 
 
-def preference(header: dict[str, Any]) -> tuple[bool, bool, int, bool, str]:
+def preference(header: dict[str, Any]) -> tuple[bool, bool, int, bool, bool, str]:
     """Sort tables: measured before predicted, a CPU's own before one shipped for its kind (`cpu-...`), then the default
-    backend, dtype and batch, then the default space.
+    backend, dtype and batch, then the default space. Of two for one space that with integer rows comes first.
     """
-    setting = (header["backend"], header["dtype"], header["batch"])
+    dtype = "fp32" if header["dtype"] == "int8" else header["dtype"]  # the same float rows, and integer ones
+    setting = (header["backend"], dtype, header["batch"])
     rank = DEFAULTS.index(setting) if setting in DEFAULTS else len(DEFAULTS)
-    shipped = header["device"].startswith("cpu-")
-    return header["provenance"] == "predicted", shipped, rank, header["space"] != DEFAULT_SPACE, str(header["space"])
+    shipped, other = header["device"].startswith("cpu-"), header["space"] != DEFAULT_SPACE
+    floats = header["dtype"] != "int8"
+    return header["provenance"] == "predicted", shipped, rank, other, floats, str(header["space"])
 
 
 def title(header: dict[str, Any]) -> str:

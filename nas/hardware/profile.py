@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from nas.hardware.backends import BACKENDS, clock_of
 from nas.hardware.call import Call, Setting, Shape, arithmetic
 from nas.hardware.device import Device
 from nas.hardware.gpu import read_clocks
+from nas.hardware.integer import deployed, integer_evidence, integer_row, integer_targets, is_integer, measurable
 from nas.hardware.interpolation import choose_measured, interpolate
 from nas.hardware.journal import Journal
 from nas.hardware.latency_table import UNVALIDATED_SIGMA, LatencyTable
@@ -37,7 +39,7 @@ from nas.space.cost import architecture_cost, macs
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
-from nas.supernet.subnet import build_operator, build_subnet, fold_norms
+from nas.supernet.subnet import build_operator, build_subnet
 
 NULL = "null"
 MIN_MS = 1e-6  # what a row says whose operator could not be told from an empty call
@@ -67,8 +69,9 @@ def profile(
     where the backend does not run here, another process measures this table, or `plan.sample` is too small.
     """
     setting = check_plan(plan, device)
-    networks = validation_networks(space, plan.networks, np.random.default_rng(plan.seed))
-    every = space.operators()
+    part, status = measurable(space, plan.dtype)
+    networks = validation_networks(part, plan.networks, np.random.default_rng(plan.seed))
+    every = part.operators()
     chosen = choose_measured(every, plan.sample) if plan.sample else every
     together, again = targets(chosen, networks, space.num_classes, plan.batch, build, build_network)
     clock = clock or clock_of(plan.backend, setting)
@@ -85,6 +88,7 @@ def profile(
         header |= {f"{name}_end": value for name, value in read_conditions().items()}
         if errors:
             header |= {"provenance": "interpolated", "interpolation": {"measured": len(chosen), "kinds": errors}}
+        header |= {"integer": integer_evidence(every, rows, status)} if status else {}
         header |= judgement(networks, space, rows, measured, plan)
         write_table(header, rows, path)
         journal.remove()
@@ -106,7 +110,8 @@ def targets(
 ) -> tuple[dict[str, Target], dict[str, Target]]:
     """List by name what is measured together, and what is measured again when that is done."""
     together: dict[str, Target] = {NULL: (nn.Identity, (batch, 1))}
-    for operator in chosen:
+    together |= integer_targets(filter(is_integer, chosen), batch, build)
+    for operator in filterfalse(is_integer, chosen):
         make: Callable[[], nn.Module] = partial(build, operator)
         shape: Shape = (batch, operator.in_channels, operator.grid, operator.grid)
         if operator.kind in KINDS:
@@ -190,7 +195,7 @@ def prepare(make: Callable[[], nn.Module], shape: Shape, plan: Plan, setting: Se
     """Make a module, with its norms folded as it is deployed, ready to run; leaves PyTorch's random state alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        return BACKENDS[plan.backend].prepare(fold_norms(make()), shape, setting)
+        return BACKENDS[plan.backend].prepare(*deployed(make(), shape), setting)
 
 
 def uncertain(journal: Journal, targets: dict[str, Target], round_: int, statistic: str) -> list[str]:
@@ -202,6 +207,8 @@ def uncertain(journal: Journal, targets: dict[str, Target], round_: int, statist
 
 def row_of(operator: Operator, measured: dict[str, Measurement], batch: int) -> Row:
     """Turn an operator's measurement into its row: what it adds to its reference."""
+    if is_integer(operator):
+        return integer_row(operator, measured, batch, NULL, MIN_MS)
     seen, without = measured[operator.key], measured[reference(operator)]
     ms = max(seen.ms - without.ms, MIN_MS)
     ms_p50 = max(seen.ms_p50 - without.ms_p50, ms)

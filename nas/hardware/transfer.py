@@ -18,6 +18,7 @@ from nas.hardware.latency_table import Latency, LatencyTable
 from nas.hardware.roofline import KINDS, Operation, Workload, workload
 from nas.hardware.table_file import SCHEMA_VERSION, Row
 from nas.space.cost import macs
+from nas.space.operator import TRANSITIONS
 from nas.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
@@ -132,9 +133,12 @@ def predict_network(module: nn.Module, resolution: int, at: Conditions) -> tuple
 
 
 def predict_table(space: SearchSpace, at: Conditions, progress: Progress = lambda done, total: None) -> LatencyTable:
-    """Predict a latency table for every operator of a space; nothing is written."""
+    """Predict a latency table for every float operator of a space; nothing is written.
+
+    Integer bit-widths get no rows: only a measured integer kernel makes them a choice.
+    """
     scaled, rows = scaling(at), {}
-    placed = space.operators()
+    placed = [op for op in space.operators() if op.bits == "fp" and op.kind not in TRANSITIONS]
     for done, operator in enumerate(placed, start=1):
         ms = scaled.fit.ms(load_of(operator_kernels(operator, at), at))
         ms = float(f"{ms:.6g}")  # what is shipped must not depend on the last bits of a machine's arithmetic

@@ -32,7 +32,7 @@ from nas.workflows.presets import judge_presets, preset_latencies
 from nas.workflows.provenance import digest
 from nas.workflows.run_space import run_space
 from nas.workflows.sanity import sanity_of
-from nas.workflows.tables import ANY, TableChoice, table_of
+from nas.workflows.tables import ANY, TableChoice, searchable_table, table_of
 from nas.workflows.transfer_matrix import record_transfer
 
 
@@ -67,7 +67,8 @@ def search(
     space = run_space(run)
     tables = {device: table_for(device, space, settings, measured_only, talk) for device in devices}
     if dry_run:
-        return {"run": str(run), "dry_run": {device: plan(tables[device], space, settings) for device in devices}}
+        plans = {device: plan(table, table.space, settings) for device, table in tables.items()}
+        return {"run": str(run), "dry_run": plans}
     judge = InheritedAccuracy(run, RACED if settings.racing else WHOLE)
     scopes = {device: scope_of(table.header) for device, table in tables.items()}
     found: dict[str, Any] = {"run": str(run), "tables": scopes, "fronts": {}, "presets": {}, "sanity": {}}
@@ -79,6 +80,7 @@ def search(
         for device, table in tables.items():
             folders[device] = prepare_folder(run, device, table, settings, list(folders), resume)
         for device, table in tables.items():
+            space = table.space
             folder, problem = folders[device], problem_of(space, table, settings.limits, judge.objective)
             first = [*seeds(space, table), *handed_on(earlier, table, settings.budget)]
             result = search_device(folder, device, table, problem, first, space, settings, judge, workers, talk)
@@ -106,9 +108,15 @@ def evaluators(judge: InheritedAccuracy, num_workers: int, ray_address: str | No
 def table_for(
     device: str, space: SearchSpace, settings: SearchSettings, measured_only: bool, talk: Talk
 ) -> LatencyTable:
-    """Load a device's table and check that the limits can be met at all; `NasError` says what is reachable."""
+    """Load a device's table over what it can run of a space, and check that the limits can be met at all.
+
+    `NasError` says what is reachable.
+    """
     limits = settings.limits
-    table = table_of(device, space, talk, choice=settings.table, measured_only=measured_only)
+    table = searchable_table(table_of(device, space, talk, choice=settings.table, measured_only=measured_only), space)
+    if table.space != space:
+        talk.say(f"note: on {device} not every bit-width is measured: {table.space.size:.3g} architectures are left")
+    space = table.space
     least = table.predict(fastest_architecture(table, space))
     if limits.max_latency_ms is not None and least.ms > limits.max_latency_ms:
         raise NasError(

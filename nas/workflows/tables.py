@@ -69,6 +69,15 @@ def table_of(
     return table
 
 
+def searchable_table(table: LatencyTable, space: SearchSpace) -> LatencyTable:
+    """Give a table over the part of a space that it can price, with its presets: the space of a search on its device.
+
+    Integer bit-widths without rows are no part of it, so that nothing can sample, mutate or cross into them.
+    """
+    part = table.searchable(space)
+    return table.over(part)
+
+
 def not_measured(device: str, space: SearchSpace, says: str) -> NasError:
     """The refusal of latencies that nobody measured."""
     return NasError(

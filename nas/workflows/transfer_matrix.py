@@ -46,7 +46,7 @@ def transfer_matrix(
     for used_on, own in fronts.items():
         priced = {device: points(front, tables[used_on]) for device, front in fronts.items()}
         for front_of in fronts:
-            slowest = max(priced[front_of][:, 1].max(), priced[used_on][:, 1].max())
+            slowest = max(priced[front_of][:, 1].max(initial=0.0), priced[used_on][:, 1].max())
             reference = (0.0, 1.1 * (slowest if max_latency_ms is None else min(slowest, max_latency_ms)))
             there = within(priced[front_of], max_latency_ms)
             whole = hypervolume(within(priced[used_on], max_latency_ms), reference)
@@ -66,10 +66,13 @@ def transfer_matrix(
 
 
 def points(front: Sequence[Row], table: LatencyTable) -> np.ndarray:
-    """Costs [n, 2] of a front on a table's device: minus accuracy, milliseconds."""
-    return np.array(
-        [[-row["accuracy"], table.predict(Architecture.from_json(row["architecture"])).ms] for row in front]
-    )
+    """Costs [n, 2] of what of a front a table's device can run: minus accuracy, milliseconds.
+
+    A network with bit-widths that the table has no rows for is left out.
+    """
+    rows = [(row, Architecture.from_json(row["architecture"])) for row in front]
+    costs = [[-row["accuracy"], table.predict(found).ms] for row, found in rows if found in table.space]
+    return np.array(costs).reshape(-1, 2)
 
 
 def within(costs: np.ndarray, max_latency_ms: float | None) -> np.ndarray:

@@ -211,3 +211,26 @@ def operator_of() -> Callable[..., Any]:
         return Operator(kind, width, width, grid, tuple((name, settings[name]) for name in sorted(KINDS[kind])))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def toy_bits() -> Any:
+    """A small space of which every part may be float or have 8 bits, and blocks 4."""
+    from nas.space.space_file import parse_space
+
+    text = """
+name: toy-bits
+num_classes: 10
+resolution: [12, 16]
+head_bits: [fp, 8]
+stages:
+  - {width: [8, 16], depth: [1], bits: [fp, 8], entry_bits: [fp, 8], blocks: {basic: {}}}
+  - width: [16]
+    depth: [1, 2]
+    bits: [fp, 8, 4]
+    entry_bits: [fp, 8]
+    blocks:
+      conv: {kernel: [3], expansion: [2]}
+      ssd: {expansion: [1], heads: [4], state: [8], kernel: [3], directions: [[h, v_flip]], mode: [group]}
+"""
+    return parse_space(text, "toy-bits.yaml")

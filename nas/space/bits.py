@@ -37,11 +37,12 @@ def uniform(space: SearchSpace, architecture: Architecture, wanted: Width) -> Ar
 def with_bits(
     space: SearchSpace, architecture: Architecture, choose: Callable[[tuple[Width, ...]], Width]
 ) -> Architecture:
-    """Give every part of an architecture the bits that `choose` takes from what the space has there."""
+    """Give every part of an architecture, in order, the bits that `choose` takes from what the space has there."""
     stages = []
     for stage, choices in zip(architecture.stages, space.stages, strict=True):
+        entry = choose(choices.entry_bits)
         blocks = tuple(replace(block, bits=choose(choices.bits_of(block.kind))) for block in stage.blocks)
-        stages.append(Stage(stage.width, blocks, stage.stride, choose(choices.entry_bits)))
+        stages.append(Stage(stage.width, blocks, stage.stride, entry))
     return Architecture(architecture.resolution, tuple(stages), architecture.stem, choose(space.head_bits))
 
 

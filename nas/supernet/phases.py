@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nas.space.architecture import Architecture
 from nas.space.bits import uniform, widths_of, with_bits
+from nas.space.operator import ACTIVATION_BITS
 from nas.space.search_space import SearchSpace
 from nas.supernet.elastic import run_sliced
 from nas.supernet.quantizer import initialised
@@ -23,7 +24,7 @@ def joins(space: SearchSpace, total_steps: int, shares: tuple[float, ...]) -> di
 
     `shares` of all steps go before; the last share holds for all further widths.
     """
-    widths = widths_of(space)
+    widths = sorted({*widths_of(space), ACTIVATION_BITS}, reverse=True) if widths_of(space) else []
     return {bits: int(shares[min(i, len(shares) - 1)] * total_steps) for i, bits in enumerate(widths)}
 
 
@@ -51,7 +52,8 @@ def every_other(space: SearchSpace, architecture: Architecture, width: int, odd:
     part = count(odd)
 
     def choose(choices: tuple[str | int, ...]) -> str | int:
-        return "fp" if next(part) % 2 or width not in choices else width
+        integers = [bits for bits in choices if bits != "fp"]
+        return "fp" if next(part) % 2 or not integers else width if width in integers else integers[0]
 
     return with_bits(space, architecture, choose)
 

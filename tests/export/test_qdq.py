@@ -9,7 +9,8 @@ from onnx import TensorProto, numpy_helper
 from nas.errors import NasError
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.export.qdq import FINER, write_qdq
-from nas.hardware.onnx_runtime import export_onnx
+from nas.hardware.device import this_machine
+from nas.hardware.onnx_runtime import export_onnx, needs_precise_kernels
 from nas.space.kinds import KINDS
 from nas.supernet.quantizer import TensorQuantizer, WeightQuantizer, quantize
 
@@ -123,7 +124,7 @@ def test_the_worst_codes_give_exactly_what_integers_give(sign, reduce_range, ent
     """All activations 255, all weights +-127: where pairs of products are added in 16 bits they saturate."""
     from nas.supernet.layers import Conv2d
 
-    if not reduce_range and not entries and not has_vnni():
+    if not reduce_range and not entries and needs_precise_kernels(this_machine().fingerprint):
         pytest.skip("this processor needs reduce_range or the precise kernels: that is what the other cases test")
     module = torch.nn.Sequential(
         TensorQuantizer(8, signed=False), Conv2d(64, 8, 3, padding=1, bias=False, bits=8)
@@ -140,10 +141,18 @@ def test_the_worst_codes_give_exactly_what_integers_give(sign, reduce_range, ent
     assert np.abs(found[0, 0] - exact).max() < 1e-3
 
 
-def has_vnni():
-    from nas.hardware.device import this_machine
-
-    return bool({"avx512_vnni", "avx_vnni"} & set(this_machine().fingerprint.get("flags", ())))
+@pytest.mark.parametrize(
+    ("machine", "flags", "needs"),
+    [
+        ("x86_64", ["avx2"], True),
+        ("x86_64", ["avx2", "avx512f"], True),
+        ("x86_64", ["avx2", "avx_vnni"], False),
+        ("x86_64", ["avx2", "avx512f", "avx512_vnni"], False),
+        ("aarch64", ["asimd"], False),
+    ],
+)
+def test_only_x86_without_vnni_needs_the_precise_kernels(machine, flags, needs):
+    assert needs_precise_kernels({"machine": machine, "flags": flags}) == needs
 
 
 def test_the_finer_codes_of_four_bits_fit_into_int8():

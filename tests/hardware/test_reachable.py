@@ -44,6 +44,13 @@ def test_the_fastest_architecture_is_that_of_brute_force(seed, a, b, c):
     assert table.predict(found).ms == pytest.approx(least, rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_fastest_architecture_with_bits_is_that_of_brute_force(seed, toy_bits):
+    table = made_up_table(toy_bits, np.random.default_rng(seed), 0.01, 1.1, 0.002)
+    least = min(table.predict(each).ms for each in toy_bits.everything())
+    assert table.predict(fastest_architecture(table, toy_bits)).ms == pytest.approx(least, rel=1e-12)
+
+
 def test_no_sample_of_a_large_space_is_faster():
     space, rng = SearchSpace.load("scan-mix-tiny"), np.random.default_rng(0)
     table = made_up_table(space, rng, 0.0, 1.1, 0.0)

@@ -94,7 +94,7 @@ def test_the_version_of_every_backend_is_known(name: str) -> None:
         ("onnxruntme", Setting(), "Did you mean 'onnxruntime'"),
         ("cudagraph", Setting(), "needs a CUDA device"),
         ("onnxruntime", Setting("cuda", "fp32"), "needs a CPU"),
-        ("onnxruntime", Setting("cpu", "int8"), "Give --dtype fp32"),
+        ("onnxruntime", Setting("cpu", "bf16"), "Give --dtype fp32 or int8"),
     ],
 )
 def test_a_backend_that_cannot_run_so_is_refused(name: str, setting: Setting, says: str) -> None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.errors import NasError
 from nas.evaluation.splits import Dataset, batches
 from nas.supernet.averaging import WeightAverage
+from nas.supernet.losses import child_loss
 from nas.supernet.training import learning_rate, parameter_groups, set_rate
 
 FIRST_EPOCH = 100_000  # far from the epochs of a supernet, whose samples a subnet has seen already
@@ -32,6 +33,9 @@ class Recipe:
     clip_norm: float = 5.0
     ema_share: float = 0.04  # of all steps, that the average of the weights looks back over
     step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
+    bits_epochs: int = 1  # that a network with integer bits is trained on, after its float parent
+    bits_rate: float = 0.1  # learning rate of these, as a share of the parent's
+    bits_distill: float = 0.7  # weight of the parent's probabilities in their loss
 
     def describe(self) -> str:
         """Name the recipe in one line."""
@@ -58,9 +62,11 @@ def train_model(
     recipe: Recipe,
     seed: int,
     on_step: Callable[[int, int], None] = lambda step, total: None,
+    teacher: nn.Module | None = None,
 ) -> nn.Module:
     """Train `model` on fresh samples of `dataset`; give a copy of it with averaged weights, in eval mode.
 
+    With a `teacher`, towards its probabilities as well: `recipe.bits_distill` of the loss.
     `on_step(steps done, steps in all)` is called after every step. Raises `NasError` when the loss is not finite.
     """
     optimizer = torch.optim.AdamW(
@@ -76,7 +82,7 @@ def train_model(
             rate = learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction)
             set_rate(optimizer, rate)
             optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(model(images), labels)
+            loss = loss_of(model(images), images, labels, teacher, recipe.bits_distill)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
             optimizer.step()
@@ -88,3 +94,12 @@ def train_model(
     trained = copy.deepcopy(model)
     trained.load_state_dict(average.state_dict())
     return trained.eval()
+
+
+def loss_of(logits: Tensor, images: Tensor, labels: Tensor, teacher: nn.Module | None, distill: float) -> Tensor:
+    """Cross-entropy to the labels, mixed with that to the probabilities of a teacher if there is one."""
+    if teacher is None:
+        return F.cross_entropy(logits, labels)
+    with torch.no_grad():
+        taught = teacher(images)
+    return child_loss(logits, taught, labels, distill)

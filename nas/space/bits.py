@@ -46,6 +46,15 @@ def with_bits(
     return Architecture(architecture.resolution, tuple(stages), architecture.stem, choose(space.head_bits))
 
 
+def without_bits(architecture: Architecture) -> Architecture:
+    """Give the float network of an architecture."""
+    stages = [
+        Stage(stage.width, tuple(replace(block, bits="fp") for block in stage.blocks), stage.stride)
+        for stage in architecture.stages
+    ]
+    return Architecture(architecture.resolution, tuple(stages), architecture.stem)
+
+
 def with_uniform_presets(space: SearchSpace) -> SearchSpace:
     """Add to each preset that is float its copies of uniform bits, `NAME-8` and so on, for each width of the space."""
     presets = dict(space.presets)

@@ -26,8 +26,9 @@ from nas.hardware.measure import PROTOCOLS, Measurement, measure_interleaved
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
 from nas.space.architecture import Architecture
+from nas.space.bits import without_bits
 from nas.supernet.subnet import build_subnet, fold_norms
-from nas.workflows.finetune import described_training, load_model, train_models
+from nas.workflows.finetune import described_training, give_bits, load_model, train_models
 from nas.workflows.provenance import check_table
 from nas.workflows.tables import searched_table
 
@@ -61,8 +62,10 @@ def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, 
     built = {str(reference): seeded(reference, dataset, seed) for reference in references}
     with locked(run):
         control = f"subnet {best['id']} from scratch"
-        built[control] = fresh_subnet(Architecture.from_dict(best["architecture"]), dataset.num_classes, seed)
+        chosen = Architecture.from_dict(best["architecture"])
+        built[control] = fresh_subnet(without_bits(chosen), dataset.num_classes, seed)
         trained = train_models(built, "train references", dataset, recipe, seed, talk)
+        trained |= give_bits(trained, {control: chosen}, dataset, recipe, seed, talk)
         rows = [searched_row(described, manifest) for _, described in searched]
         rows.append(scratch_row(best, trained.pop(control), dataset, recipe, seed))
         rows += [reference_row(each, trained[str(each)], dataset, recipe, seed) for each in references]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +16,14 @@ from nas.config import make_settings
 from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import Dataset, load_dataset
 from nas.evaluation.finetune import Recipe, count_steps, train_model
+from nas.evaluation.quantized import bits_recipe, has_bits, tune_quantized
+from nas.export.kernels import integer_kernels, promised_kernels
 from nas.hardware.onnx_runtime import export_onnx
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_bytes, write_json
 from nas.space.architecture import Architecture
+from nas.space.bits import without_bits
+from nas.space.operator import operators
 from nas.supernet.calibration import calibrate
 from nas.supernet.subnet import Subnet, build_subnet, fold_norms
 from nas.supernet.supernet import Supernet, inherit
@@ -27,6 +31,8 @@ from nas.supernet.threads import AT_ONCE, divided_cores
 from nas.workflows.picks import pick_rows, read_front
 from nas.workflows.provenance import check_weights
 from nas.workflows.weights import load_supernet, save_tensors
+
+OnStep = Callable[[int, int], None]  # steps done, steps in all
 
 
 def finetune(
@@ -41,14 +47,24 @@ def finetune(
         manifest = read_json(run / "run.json")
         dataset = load_dataset(manifest["data"], manifest["seed"])
         supernet = load_supernet(run)
-        models = {row["id"]: inherit_calibrated(supernet, row, dataset) for row in rows}
-        trained = train_models(models, "finetune", dataset, recipe, seed, talk)
-        written = [write_finetuned(run, row, trained[row["id"]], dataset, recipe, seed) for row in rows]
+        wanted = {row["id"]: Architecture.from_json(row["architecture"]) for row in rows}
+        models = {name: inherit_calibrated(supernet, without_bits(each), dataset) for name, each in wanted.items()}
+        parents = train_models(models, "finetune", dataset, recipe, seed, talk)
+        trained = {**parents, **give_bits(parents, wanted, dataset, recipe, seed, talk)}
+        written = [
+            write_finetuned(run, row, trained[row["id"]], parents[row["id"]], dataset, recipe, seed) for row in rows
+        ]
     return {"run": str(run), "models": written, "table": read_json(latest_search(run) / "front.json")["table"]}
 
 
 def write_finetuned(
-    run: Path, row: Mapping[str, Any], trained: nn.Module, dataset: Dataset, recipe: Recipe, seed: int
+    run: Path,
+    row: Mapping[str, Any],
+    trained: nn.Module,
+    parent: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
 ) -> dict[str, Any]:
     """Judge a fine-tuned subnet and write RUN/models/<id>/; give what model.json says."""
     architecture = Architecture.from_json(row["architecture"])
@@ -58,7 +74,8 @@ def write_finetuned(
         "resolution": architecture.resolution,
         "num_classes": dataset.num_classes,
         "start": "inherited",
-        **described_training(dataset, recipe, seed),
+        **described_training(dataset, recipe, seed, architecture),
+        **described_bits(architecture, trained, parent, dataset),
         "inherited_accuracy": row["accuracy"],
         "validation_accuracy": model_accuracy(trained, dataset.validation()),
         "accuracy": model_accuracy(trained, dataset.test()),
@@ -69,9 +86,42 @@ def write_finetuned(
     return described
 
 
-def inherit_calibrated(supernet: Supernet, row: Mapping[str, Any], dataset: Dataset) -> nn.Module:
-    """Cut out the subnet of a front's row, with BatchNorm statistics of its own."""
-    architecture = Architecture.from_json(row["architecture"])
+def described_bits(
+    architecture: Architecture, trained: nn.Module, parent: nn.Module, dataset: Dataset
+) -> dict[str, Any]:
+    """Say for model.json what bits cost and what of the network runs on codes; nothing for a float network."""
+    if not has_bits(architecture):
+        return {}
+    shape = (1, 3, architecture.resolution, architecture.resolution)
+    exported = export_onnx(fold_norms(copy.deepcopy(trained)), shape)
+    return {
+        "float_accuracy": model_accuracy(parent, dataset.test()),
+        "integer_kernels": dict(integer_kernels(exported)),
+        "promised_kernels": dict(promised_kernels(operators(architecture, dataset.num_classes))),
+        "file_bytes": len(exported),
+    }
+
+
+def give_bits(
+    parents: Mapping[str, nn.Module],
+    wanted: Mapping[str, Architecture],
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    talk: Talk,
+) -> dict[str, nn.Module]:
+    """Train those of `wanted` that have integer bits from their trained float parents, two at a time."""
+    names = [name for name, architecture in wanted.items() if has_bits(architecture)]
+
+    def tune(name: str, on_step: OnStep) -> nn.Module:
+        return tune_quantized(parents[name], wanted[name], dataset, recipe, seed, on_step)
+
+    steps = count_steps(dataset, bits_recipe(recipe))
+    return side_by_side(names, "finetune with bits", tune, steps, talk) if names else {}
+
+
+def inherit_calibrated(supernet: Supernet, architecture: Architecture, dataset: Dataset) -> nn.Module:
+    """Cut out the subnet of an architecture, with BatchNorm statistics of its own."""
     return inherit(supernet, architecture, calibrate(supernet, architecture, dataset.calibration()))
 
 
@@ -79,34 +129,49 @@ def train_models(
     models: Mapping[str, nn.Module], name: str, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk
 ) -> dict[str, nn.Module]:
     """Train models by one recipe, two at a time; give them trained, by name. Each sees the same batches."""
-    steps = count_steps(dataset, recipe)
-    done = dict.fromkeys(models, 0)
+
+    def train(key: str, on_step: OnStep) -> nn.Module:
+        return train_model(models[key], dataset, recipe, seed, on_step)
+
+    return side_by_side(list(models), name, train, count_steps(dataset, recipe), talk)
+
+
+def side_by_side(
+    names: Sequence[str], what: str, train: Callable[[str, OnStep], nn.Module], steps: int, talk: Talk
+) -> dict[str, nn.Module]:
+    """Call `train` for each name, two at a time, each of `steps` steps; give the results by name."""
+    done = dict.fromkeys(names, 0)
     stopped = Event()
 
-    def train(key: str) -> nn.Module:
+    def watched(name: str) -> nn.Module:
         def on_step(step: int, total: int) -> None:
             if stopped.is_set():
                 raise CancelledError
-            done[key] = step
+            done[name] = step
             advance(sum(done.values()), "")
 
-        return train_model(models[key], dataset, recipe, seed, on_step)
+        return train(name, on_step)
 
-    with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool, talk.task(name, steps * len(models)) as advance:
+    with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool, talk.task(what, steps * len(names)) as advance:
         try:
-            return dict(zip(models, pool.map(train, models), strict=True))
+            return dict(zip(names, pool.map(watched, names), strict=True))
         except BaseException:  # Ctrl-C, or one training failed: the other ends at its next step, none begins
             stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def described_training(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """Say how a model was trained, for model.json and compare.csv."""
+def described_training(
+    dataset: Dataset, recipe: Recipe, seed: int, architecture: Architecture | None = None
+) -> dict[str, Any]:
+    """Say how a model was trained, for model.json and compare.csv; an architecture with bits saw more images."""
+    steps = count_steps(dataset, recipe)
+    if architecture is not None and has_bits(architecture):
+        steps += count_steps(dataset, bits_recipe(recipe))
     return {
         "data": dataset.name,
         "epochs": recipe.epochs,
-        "images": count_steps(dataset, recipe) * recipe.batch_size,
+        "images": steps * recipe.batch_size,
         "recipe": recipe.describe(),
         "settings": asdict(recipe),
         "seed": seed,

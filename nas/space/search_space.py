@@ -173,11 +173,11 @@ class SearchSpace:
         return self.decode(rng.integers(0, self.cardinalities))
 
     def smallest(self) -> Architecture:
-        """Give the architecture of fewest MACs."""
+        """Give the float architecture of fewest MACs."""
         return self._smallest
 
     def largest(self) -> Architecture:
-        """Give the architecture of most MACs."""
+        """Give the float architecture of most MACs."""
         return self._largest
 
     @cached_property
@@ -190,9 +190,10 @@ class SearchSpace:
 
     def _extreme(self, extreme: Any, sign: int) -> Architecture:
         def chosen(stage: StageSpace, width: int, grid: int) -> Block:
-            costs = [operator_cost(place(block, width, grid)) for block in stage.blocks]
+            floats = [block for block in stage.blocks if block.bits == "fp"]
+            costs = [operator_cost(place(block, width, grid)) for block in floats]
             keys = [(sign * cost.macs, sign * cost.num_params) for cost in costs]
-            return stage.blocks[keys.index(min(keys))]
+            return floats[keys.index(min(keys))]
 
         resolution, stages = extreme(self.resolutions), []
         for stage, grid in zip(self.stages, self.grids(resolution), strict=True):

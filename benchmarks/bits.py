@@ -3,7 +3,8 @@
 python benchmarks/bits.py --run runs/int8 --device cpu   # after nas train-supernet and nas profile --dtype int8
 python benchmarks/bits.py --run runs/int8 --device cpu --seeds 5 --budget 60
 
-Every search sees the same weights, the same table, as many evaluations. Hypervolumes of accuracy and latency share one
+Every search sees the same weights, the same table, as many evaluations, and begins as `nas search` does: with the
+fastest, the smallest and the largest network and with the presets, in those bits that it has. Hypervolumes of accuracy and latency share one
 reference: accuracy 0 (and the worst of all fronts) at 1.1 times the greatest latency of all fronts.
 """
 
@@ -29,6 +30,7 @@ from nas.search.problem import Objective
 from nas.space.architecture import Architecture
 from nas.space.bits import available, uniform
 from nas.space.search_space import SearchSpace
+from nas.workflows.search import seeds
 from nas.workflows.weights import load_supernet
 
 VALIDATION, CALIBRATION = 1000, 256  # images: a quarter of the time of all, the same for every search
@@ -76,11 +78,13 @@ def fronts(
 ) -> dict[str, Any]:
     """Search the three spaces with one seed; costs [n, 2] (minus accuracy, milliseconds) of each front."""
     floats = available(space, lambda op: op.bits == "fp" and "quantize" not in op.kind)
-    spaces = {"mixed": space, "float": floats, "uniform 8": UniformBits(space, floats, 8)}
+    whole, plain = ([part.encode(each) for each in seeds(part, table)] for part in (space, floats))
+    spaces = {"mixed": (space, whole), "float": (floats, plain), "uniform 8": (UniformBits(space, floats, 8), plain)}
     found = {}
-    for name, each in spaces.items():
+    for name, (each, initial) in spaces.items():
         result = search(
             each,
+            initial=[genome.tolist() for genome in initial],
             objectives=[
                 Objective("accuracy", "max", judge, expensive=True),
                 Objective("latency_ms", "min", lambda some: [table.predict(one).ms for one in some]),

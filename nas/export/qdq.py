@@ -46,6 +46,7 @@ def write_qdq(model: bytes, activations: str = "u8", reduce_range: bool = False)
     del graph.node[:]
     graph.node.extend(nodes)
     writer.drop_unused()
+    shorten_names(graph)
     del found.opset_import[1:]
     if any(tensor.data_type == onnx.TensorProto.INT4 for tensor in graph.initializer):
         found.opset_import[0].version = INT4_OPSET
@@ -177,8 +178,22 @@ class Writer:
         self.graph.initializer.extend(kept)
 
 
+def shorten_names(graph: Any) -> None:
+    """Give tensors between the ends of a graph names of few letters: those of a traced network can outweigh 8 bits."""
+    ends = {each.name for each in (*graph.input, *graph.output)}
+    given = [name for node in graph.node for name in (*node.input, *node.output) if name and name not in ends]
+    short = {name: f"{index:x}" for index, name in enumerate(dict.fromkeys(given))}
+    for node in graph.node:
+        node.name = node.doc_string = ""
+        node.input[:] = [short.get(name, name) for name in node.input]
+        node.output[:] = [short.get(name, name) for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = short[tensor.name]
+    del graph.value_info[:]
+
+
 def make_node(kind: str, inputs: list[str], outputs: list[str], **settings: Any) -> Any:
-    """Make a node that is named after what it gives."""
+    """Make a node of ONNX's own operators."""
     from onnx import helper
 
-    return helper.make_node(kind, inputs, outputs, name=f"{kind}:{outputs[0]}", **settings)
+    return helper.make_node(kind, inputs, outputs, **settings)

@@ -26,7 +26,7 @@ def export_onnx(module: nn.Module, shape: Shape, **written: Any) -> bytes:
     Where it quantises, the file holds codes and Q/DQ pairs; `written`: see `nas.export.qdq.write_qdq`.
     The legacy exporter is used on purpose: 0.03 s per block against seconds.
     """
-    buffer = io.BytesIO()
+    buffer, widths = io.BytesIO(), quantized_widths(module)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", message=r".*legacy TorchScript-based ONNX export.*")
         # While tracing, a shape is made of 0-d tensors: Python and NumPy may use them, the shape is fixed here.
@@ -38,11 +38,11 @@ def export_onnx(module: nn.Module, shape: Shape, **written: Any) -> bytes:
             (torch.zeros(shape),),
             buffer,  # type: ignore[arg-type]
             dynamo=False,
-            opset_version=LAST_LEGACY_OPSET if 4 in quantized_widths(module) else OPSET,
+            opset_version=LAST_LEGACY_OPSET if 4 in widths else OPSET,
             do_constant_folding=True,
             input_names=[INPUT],
             output_names=[OUTPUT],
-            custom_opsets={DOMAIN: 1},
+            custom_opsets={DOMAIN: 1} if widths else None,
         )
     return write_qdq(buffer.getvalue(), **written)
 

@@ -4,8 +4,9 @@ python benchmarks/bits.py --run runs/int8 --device cpu   # after nas train-super
 python benchmarks/bits.py --run runs/int8 --device cpu --seeds 5 --budget 60
 
 Every search sees the same weights, the same table, as many evaluations, and begins as `nas search` does: with the
-fastest, the smallest and the largest network and with the presets, in those bits that it has. Hypervolumes of accuracy and latency share one
-reference: accuracy 0 (and the worst of all fronts) at 1.1 times the greatest latency of all fronts.
+fastest, the smallest and the largest network and with the presets, in those bits that it has. Hypervolumes of
+accuracy and latency share one reference: accuracy 0 (and the worst of all fronts) at 1.1 times the greatest latency
+of all fronts.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def profile_command(
         str | None,
         typer.Option("--backend", help="onnxruntime, eager, compile, cudagraph or openvino [by the kind of device]."),
     ] = None,
-    dtype: Annotated[str | None, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16 [of the backend].")] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="fp32, int8, tf32, bf16, fp16 [of the backend].")] = None,
     batch: Annotated[int, typer.Option("--batch", "--batch-size", min=1, help="Images per call.")] = 1,
     validate: Annotated[int, typer.Option("--validate", min=0, help="Whole networks that judge the table.")] = 24,
     sample: Annotated[

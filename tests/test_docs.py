@@ -19,6 +19,7 @@ README = ROOT / "README.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 MIXERS = ROOT / "docs" / "mixers.md"
 LATENCY = ROOT / "docs" / "latency.md"
+BITS = ROOT / "docs" / "bits.md"
 PAGES = [
     README,
     ROOT / "CONTRIBUTING.md",
@@ -26,6 +27,7 @@ PAGES = [
     ROOT / "docs" / "ARCHITECTURE.md",
     MIXERS,
     LATENCY,
+    BITS,
     *DECISIONS,
 ]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import nas
 
-TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
+TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -32,8 +32,7 @@ def this_machine() -> Device:
 
 def read_cpu(cpuinfo: str) -> dict[str, Any]:
     """Read model, family, telling flags and usable cores out of the text of Linux's `/proc/cpuinfo`."""
-    pairs: list[tuple[str, str]] = re.findall(r"^([^\n:]+?)\s*:\s*(.*)$", cpuinfo.split("\n\n")[0], flags=re.MULTILINE)
-    fields = dict(pairs)
+    fields = fields_of(cpuinfo)
     flags = set(fields.get("flags", fields.get("Features", "")).split())
     model = fields.get("model name") or platform.processor() or platform.machine()
     family = [fields[name] for name in ("cpu family", "model", "stepping") if name in fields]
@@ -44,6 +43,17 @@ def read_cpu(cpuinfo: str) -> dict[str, Any]:
         "flags": [flag for flag in TELLING_FLAGS if flag in flags],
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def fields_of(cpuinfo: str) -> dict[str, str]:
+    """Read what the text of `/proc/cpuinfo` says of the first processor."""
+    found: list[tuple[str, str]] = re.findall(r"^([^\n:]+?)\s*:\s*(.*)$", cpuinfo.split("\n\n")[0], flags=re.MULTILINE)
+    return dict(found)
+
+
+def has_vnni(cpuinfo: str) -> bool:
+    """Say whether an x86 processor adds four 8-bit products at once in 32 bits, by the text of `/proc/cpuinfo`."""
+    return bool({"avx512_vnni", "avx_vnni"} & {*fields_of(cpuinfo).get("flags", "").split()})
 
 
 def table_roots() -> tuple[Path, ...]:

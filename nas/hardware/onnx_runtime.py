@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import platform
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 
 from nas.export.qdq import DOMAIN, write_qdq
 from nas.hardware.call import Call, Setting, Shape, fixed_input
-from nas.hardware.device import this_machine
+from nas.hardware.device import CPUINFO, has_vnni
 from nas.supernet.subnet import quantized_widths
 
 INPUT, OUTPUT = "images", "logits"
@@ -55,7 +55,7 @@ def one_thread_options() -> object:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if needs_precise_kernels(this_machine().fingerprint):
+    if needs_precise_kernels(platform.machine(), CPUINFO.read_text() if CPUINFO.exists() else ""):
         options.add_session_config_entry("session.x64quantprecision", "1")
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -63,13 +63,13 @@ def one_thread_options() -> object:
     return options
 
 
-def needs_precise_kernels(fingerprint: Mapping[str, Any]) -> bool:
-    """Say whether an x86 processor adds pairs of 8-bit products in 16 bits, where they saturate: those without VNNI.
+def needs_precise_kernels(machine: str, cpuinfo: str) -> bool:
+    """Say whether a processor adds pairs of 8-bit products in 16 bits, where they saturate: x86 without VNNI.
 
     There ONNX Runtime must be told to compute precisely. With VNNI sums are exact as they are, and this would halve the
-    speed of integer kernels (measured).
+    speed of integer kernels (measured). `cpuinfo` is the text of `/proc/cpuinfo`.
     """
-    return fingerprint["machine"] in ("x86_64", "AMD64") and not {"avx512_vnni", "avx_vnni"} & {*fingerprint["flags"]}
+    return machine in ("x86_64", "AMD64") and not has_vnni(cpuinfo)
 
 
 def onnxruntime_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:

@@ -1,5 +1,7 @@
 """Exported codes are the trained ones, and what a runtime computes with them is what was trained."""
 
+import platform
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +11,7 @@ from onnx import TensorProto, numpy_helper
 from nas.errors import NasError
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.export.qdq import FINER, write_qdq
-from nas.hardware.device import this_machine
+from nas.hardware.device import CPUINFO
 from nas.hardware.onnx_runtime import export_onnx, needs_precise_kernels
 from nas.space.kinds import KINDS
 from nas.supernet.quantizer import TensorQuantizer, WeightQuantizer, quantize
@@ -128,7 +130,7 @@ def test_the_worst_codes_give_exactly_what_integers_give(sign, reduce_range, ent
     """All activations 255, all weights +-127: where pairs of products are added in 16 bits they saturate."""
     from nas.supernet.layers import Conv2d
 
-    if not reduce_range and not entries and needs_precise_kernels(this_machine().fingerprint):
+    if not reduce_range and not entries and needs_precise_kernels(platform.machine(), CPUINFO.read_text()):
         pytest.skip("this processor needs reduce_range or the precise kernels: that is what the other cases test")
     module = torch.nn.Sequential(
         TensorQuantizer(8, signed=False), Conv2d(64, 8, 3, padding=1, bias=False, bits=8)
@@ -156,7 +158,9 @@ def test_the_worst_codes_give_exactly_what_integers_give(sign, reduce_range, ent
     ],
 )
 def test_only_x86_without_vnni_needs_the_precise_kernels(machine, flags, needs):
-    assert needs_precise_kernels({"machine": machine, "flags": flags}) == needs
+    assert (
+        needs_precise_kernels(machine, f"model name : a CPU\nflags : {' '.join(flags)}\n\nmodel name : other") == needs
+    )
 
 
 def test_the_finer_codes_of_four_bits_fit_into_int8():

@@ -345,7 +345,8 @@ def compare(build: Callable[[int], Case], algorithms: Sequence[str], seeds: int)
         histories = {name: volumes(case, outcome.costs) for name, outcome in outcomes.items()}
         baseline = histories[BASELINE][-1]
         for name, history in histories.items():
-            regret = (best - history[-1]) / (best - baseline) if best > baseline else float("nan")
+            missing = best - history[-1]
+            regret = missing / (best - baseline) if best > baseline else float("inf") if missing > 0 else 0.0
             exact = reached(history, best)
             share = history[-1] / best
             table[name].append((reached(history, baseline), share, regret, outcomes[name].seconds, exact))
@@ -403,8 +404,8 @@ def race_one(case: Case, seed: int) -> tuple[float, float]:
         )
         for stages in (None, Stages(SHARES, count))
     ]
-    print("racing", seed, found[1].saved_share, file=sys.stderr)
     plain, raced = (result.hypervolume_history[-1][1] for result in found)
+    print("racing", seed, raced / plain, found[1].saved_share, file=sys.stderr)
     return raced / plain, found[1].saved_share
 
 

@@ -216,7 +216,7 @@ def search_command(
         int | None, typer.Option("--batch", "--batch-size", min=1, help="Images per call, of the table to use [1].")
     ] = None,
     at_once: Annotated[int, typer.Option("--at-once", min=1, help="Subnets chosen at a time, for all workers.")] = 10,
-    racing: Annotated[bool, typer.Option(help="Stop measuring what is sure to be dominated.")] = True,
+    racing: Annotated[bool, typer.Option("--racing", help="Stop measuring what is sure to be dominated.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that measure, on Ray from two on.")] = 1,
     ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
     measured_only: Annotated[bool, typer.Option("--measured-only", help="Refuse predicted latencies.")] = False,

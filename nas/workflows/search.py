@@ -45,7 +45,7 @@ class SearchSettings:
     budget: int = 200
     batch: int = 10
     seed: int = 0
-    racing: bool = True
+    racing: bool = False
     table: TableChoice = ANY
 
 

@@ -33,7 +33,7 @@ def test_three_devices_of_one_order_cost_little_more_than_one(workspace, write_t
         write_toy_table(workspace, device=name, scale=scale)
     found = search_toy(["cpu", "phone", "watch"])
     assert own(found, "cpu") == 30
-    assert 1 <= own(found, "phone") <= 9 and 1 <= own(found, "watch") <= 9  # with those that a race had stopped
+    assert own(found, "phone") + own(found, "watch") <= 6
     ids = {device: {row["id"] for row in front} for device, front in found["fronts"].items()}
     assert ids["cpu"] <= {row["id"] for row in rows("phone")}
 

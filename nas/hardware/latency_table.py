@@ -184,10 +184,9 @@ def tables_of(device: str) -> list[tuple[Path, dict[str, Any]]]:
             f"the device '{device}' has a data sheet but no latency table",
             f"nas search --device {device} predicts one; to measure it, on the device: nas profile --device {device}",
         )
-    known = known_devices()
-    measured = f" {did_you_mean(device, known)}." if known else " No device has one yet."
+    known = (*known_devices(), "cpu")
     raise NasError(
-        f"no latency table for device '{device}'.{measured}".rstrip("."),
+        f"no latency table for device '{device}'. {did_you_mean(device, known)}".rstrip("."),
         f"To measure this one: nas profile --device {device}",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from nas.hardware.call import TORCH_DTYPES, Call, Setting, Shape, fixed_input
 
@@ -31,21 +32,26 @@ def eager_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
 
 
 def compile_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
-    """Run `module` compiled by Inductor for its one shape.
+    """Run `module` compiled by Inductor for its one shape; an operation that cannot be compiled is an error.
 
-    It is exported first: an exported graph has code of its own, while instances of one class would share the cache of
-    compiled code, fill it, and from then on run uncompiled.
+    It is exported first: orders of scans are worked out in NumPy, which the compiler does not follow but an export
+    does. And an exported graph has code of its own: compiled code is kept by the code it came from, eight times at
+    most, beyond which instances of one class would run uncompiled.
     """
     module, images = place(module, shape, setting)
     with torch.no_grad():
+        module(images)  # what scans work out once and keep must be real tensors, not those of the export
         graph = torch.export.export(module, (images,)).module()
+        assert isinstance(graph, GraphModule)
+        graph.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
+        graph.recompile()
         compiled = torch.compile(graph, fullgraph=True, dynamic=False)
-        compiled(images)
 
     def run() -> Tensor:
         with torch.no_grad():
             return compiled(images)
 
+    run()
     return run
 
 

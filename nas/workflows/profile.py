@@ -42,8 +42,9 @@ def device_here(name: str, backend: str | None = None) -> Device:
     if found not in spec_files() and name != "cuda" and not needs_gpu:
         return Device(name, "cpu", this_machine().fingerprint)
     if gpu is None:
+        wanted = f"this machine is no {name}" if found in spec_files() else f"{backend or name} needs a GPU"
         raise NasError(
-            f"this machine is no {name}: PyTorch sees no CUDA device here",
+            f"{wanted}: PyTorch sees no CUDA device here",
             "Run this on the device itself; for this machine: --device cpu",
         )
     model = gpu.fingerprint["model"]

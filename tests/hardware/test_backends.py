@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -14,7 +15,10 @@ from nas.errors import NasError
 from nas.hardware.backends import BACKENDS, backend_version, check_backend, clock_of, finished_clock
 from nas.hardware.call import Setting, arithmetic, fixed_input
 from nas.hardware.onnx_runtime import INPUT, OUTPUT, export_onnx, one_thread_options
+from nas.hardware.profile import in_frame
 from nas.hardware.torch_calls import compile_call, eager_call
+from nas.space.operator import Operator
+from nas.supernet.subnet import build_operator, fold_norms
 
 SHAPE = (1, 3, 8, 8)
 
@@ -145,3 +149,14 @@ def test_the_number_of_threads_is_restored() -> None:
     with pytest.raises(KeyboardInterrupt), arithmetic(Setting()):
         raise KeyboardInterrupt
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["gated-conv", "ssd", "attention"])
+def test_blocks_that_reckon_in_numpy_compile_too(kind: str, operator_of: Callable[..., Operator]) -> None:
+    torch.manual_seed(0)
+    module = in_frame(16, lambda: fold_norms(build_operator(operator_of(kind, 16, 4)))).eval()
+    shape = (1, 16, 4, 4)
+    found = compile_call(module, shape, Setting())()
+    assert isinstance(found, torch.Tensor)
+    torch.testing.assert_close(found, eager_call(module, shape, Setting())(), atol=1e-5, rtol=1e-4)

@@ -61,8 +61,13 @@ def test_a_measured_table_is_validated_on_networks_it_was_not_fitted_to():
 
 def test_this_machine_is_not_measured_under_the_name_of_a_gpu(monkeypatch):
     monkeypatch.setattr(profile, "this_gpu", lambda: None)
-    for name, backend in (("h200", None), ("a100", None), ("cuda", None), ("my-box", "cudagraph")):
-        with pytest.raises(NasError, match=f"this machine is no {name}"):
+    for name, backend, says in (
+        ("h200", None, "this machine is no h200"),
+        ("a100", "eager", "this machine is no a100"),
+        ("cuda", None, "cuda needs a GPU"),
+        ("my-box", "cudagraph", "cudagraph needs a GPU"),
+    ):
+        with pytest.raises(NasError, match=says):
             device_here(name, backend)
     assert [device_here(name).name for name in ("cpu", "my-box")] == ["cpu", "my-box"]
     assert device_here("my-box", "eager").kind == "cpu"

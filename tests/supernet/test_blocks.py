@@ -166,3 +166,15 @@ def test_bfloat16_autocast_stays_near_float32(kind, operator_of):
     y.float().square().mean().backward()
     assert y.isfinite().all() and all(p.grad.isfinite().all() for p in module.parameters() if p.grad is not None)
     assert (y - expected).norm() <= 0.03 * expected.norm()
+
+
+@every_kind
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_block_computes_in_half_precision_when_it_is_converted_to_it(kind, size, dtype, operator_of):
+    op = operator_of(kind, WIDE, 7, size)  # windows of 3 do not divide the grid
+    block, images = fold_norms(built(op)), noise(2, WIDE, 7, 7)
+    with torch.no_grad():
+        wanted, found = block(images), block.to(dtype)(images.to(dtype))
+    assert found.dtype is dtype
+    torch.testing.assert_close(found.float(), wanted, atol=0.1 * float(wanted.abs().max()), rtol=0)

@@ -47,7 +47,7 @@ class Attention(nn.Module):
         )
         scores = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5
         if sets.absent is not None:
-            scores = (scores.unflatten(0, (-1, sets.count)) + sets.absent).flatten(0, 1)
+            scores = (scores.unflatten(0, (-1, sets.count)) + sets.absent.to(scores.dtype)).flatten(0, 1)
         mixed = (scores.softmax(-1) @ v).permute(0, 2, 3, 1).flatten(2)
         if sets.count > 1:
             mixed = mixed.unflatten(0, (-1, sets.count)).flatten(1, 2)[:, sets.places]

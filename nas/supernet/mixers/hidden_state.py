@@ -41,7 +41,7 @@ class HiddenStateMixer(nn.Module):
         selected = self.depthwise(as_map(self.select(tokens), grid)).flatten(2).unflatten(1, (-1, 3))
         b, c, dt = selected.unbind(2)  # [b, N, L] each
         shares = dt.to(torch.promote_types(dt.dtype, torch.float32)).softmax(2)
-        h = (b * shares) @ tokens  # [b, N, width]
+        h = (b * shares).to(tokens.dtype) @ tokens  # [b, N, width]
         h = self.out(self.value(h) * (F.silu(self.gate(h)) + self.skip))
         # the scale does not depend on the number of states
         return self.read((c.transpose(1, 2) * self.state**-0.5) @ h)

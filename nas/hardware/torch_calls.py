@@ -70,10 +70,11 @@ def cudagraph_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
     graph = torch.cuda.CUDAGraph()
     with torch.inference_mode(), torch.cuda.graph(graph):
         # Even a module that does nothing must leave a kernel: an empty graph cannot be told from a broken one.
-        kept = module(images) + 0 if isinstance(module, nn.Identity) else module(images)
+        logits = module(images) + 0 if isinstance(module, nn.Identity) else module(images)
+    held = module, images, logits  # a graph knows addresses only: what lies there must not be freed before it
 
-    def run() -> Tensor:
+    def run() -> tuple[nn.Module, Tensor, Tensor]:
         graph.replay()
-        return kept
+        return held
 
     return run

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import gc
 import importlib.util
 import time
+import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
+from unittest.mock import MagicMock
 
 import numpy as np
 import onnx
@@ -16,7 +20,7 @@ from nas.hardware.backends import BACKENDS, backend_version, check_backend, cloc
 from nas.hardware.call import Setting, arithmetic, fixed_input
 from nas.hardware.onnx_runtime import INPUT, OUTPUT, export_onnx, one_thread_options
 from nas.hardware.profile import in_frame
-from nas.hardware.torch_calls import compile_call, eager_call
+from nas.hardware.torch_calls import compile_call, cudagraph_call, eager_call
 from nas.space.operator import Operator
 from nas.supernet.subnet import build_operator, fold_norms
 
@@ -60,6 +64,26 @@ def test_a_backend_runs_on_a_gpu(name: str, dtype: str) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     can_run_again_and_again(name, Setting("cuda", dtype))
+
+
+def test_what_a_cuda_graph_reads_lives_as_long_as_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph knows addresses only, and the next capture gives freed memory back to the driver."""
+    for name in ("Stream", "current_stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, MagicMock())
+    for name in ("stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, lambda _: nullcontext())
+    seen: list[torch.Tensor] = []
+    module = nn.Conv2d(3, 4, 3)
+    module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    call = cudagraph_call(module, SHAPE, Setting())
+    addressed = [weakref.ref(each) for each in (module.weight, seen.pop())]
+    seen.clear()
+    del module
+    gc.collect()
+    assert all(each() is not None for each in addressed)
+    del call
+    gc.collect()
+    assert all(each() is None for each in addressed)
 
 
 def test_compiled_instances_of_one_class_do_not_push_each_other_out() -> None:

@@ -21,19 +21,23 @@ def handed_on(
 
     Devices that order networks alike have nearly the same front, so that little is left to find: all but the share OWN
     of the budget comes from earlier searches. The less alike, by Kendall's tau of the latencies, the fewer do; members
-    of fronts come first.
+    of fronts come first. What has bit-widths that a device cannot run is not handed on to it.
     """
     fronts = [each.candidate for _, result in earlier for each in result.front]
     whole = [
         each.candidate for _, result in earlier for each in result.evaluations if each.metrics["accuracy_share"] == 1.0
     ]
-    known = list(dict.fromkeys([*fronts, *whole]))
+    known = [each for each in dict.fromkeys([*fronts, *whole]) if each in table.space]
     alike = max((likeness(other, table, known) for other, _ in earlier), default=0.0)
     return known[: int(budget * min(1 - OWN, alike))]
 
 
 def likeness(one: LatencyTable, other: LatencyTable, architectures: Sequence[Architecture]) -> float:
-    """Kendall's tau of the latencies of architectures by two tables; 0 where it is negative or not defined."""
-    first, second = (np.array([table.predict(each).ms for each in architectures]) for table in (one, other))
+    """Kendall's tau of the latencies of architectures by two tables; 0 where it is negative or not defined.
+
+    Only architectures that both devices can run are compared.
+    """
+    both = [each for each in architectures if each in one.space and each in other.space]
+    first, second = (np.array([table.predict(each).ms for each in both]) for table in (one, other))
     tau = kendall_tau(first, second)
     return tau if tau > 0 else 0.0

@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from nas.errors import NasError
 from nas.progress import Talk
+from nas.space.bits import available
+from nas.workflows.handover import handed_on
 from nas.workflows.search import Limits, SearchSettings, search
 
 RUN = Path("runs/tiny")
@@ -52,6 +56,26 @@ def test_a_device_that_took_over_is_resumed_after_the_same_devices_only(workspac
     with pytest.raises(NasError, match="another after"):
         search_toy(["phone"], resume=True)
     assert search_toy(["cpu", "phone"], resume=True)["fronts"]["phone"]
+
+
+def test_a_device_takes_over_only_what_it_can_run(toy_bits):
+    """A table of integer rows beside one without: neither prices what the other's space alone has."""
+    floats = available(toy_bits, lambda operator: operator.bits == "fp")
+
+    def table(space):
+        return SimpleNamespace(space=space, predict=lambda each: SimpleNamespace(ms=priced(space, each)))
+
+    def priced(space, architecture):
+        assert architecture in space
+        return float(len(architecture.to_json()))
+
+    rng = np.random.default_rng(0)
+    mixed, plain = ([space.sample(rng) for _ in range(20)] for space in (toy_bits, floats))
+    found = [SimpleNamespace(candidate=each, metrics={"accuracy_share": 1.0}) for each in (*mixed, *plain)]
+    result = SimpleNamespace(front=found[:3], evaluations=found)
+    taken = handed_on([(table(toy_bits), result)], table(floats), budget=100)
+    assert set(plain) <= set(taken)
+    assert all(each in floats for each in taken)
 
 
 def rows(device):

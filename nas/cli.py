@@ -182,7 +182,7 @@ def profile_command(
     plan = plan_for(here, backend, dtype, batch=batch, networks=validate, seed=seed, sample=sample)
     measured = space_to_measure(space, data, run)
     found = profile_device(device=here, space=measured, plan=plan, resume=resume, talk=talk_of(quiet))
-    give(found, as_json, [*profile_lines(found), f"next: nas search --device {device} --max-latency 1ms"])
+    give(found, as_json, [*profile_lines(found), f"next: nas search --device {here.name} --max-latency 1ms"])
     if not found["passed"]:
         raise NasCheckFailed("the table predicts whole networks badly: measure again when the machine is quieter")
 

@@ -78,15 +78,15 @@ def hire(expensive: Sequence[Objective], count: int) -> Pool:
     class Worker:
         """Evaluates one job at a time."""
 
-        objectives: Sequence[Objective]
+        objectives: Sequence[Objective] | None = None
 
         def prepare(self, objectives: Sequence[Objective]) -> None:
             """Take the objectives; a restarted worker has none."""
             self.objectives = objectives
 
-        def evaluate(self, job: Job) -> Outcome:
-            """Evaluate a job."""
-            return race(self.objectives, job, time.perf_counter)
+        def evaluate(self, job: Job) -> Outcome | None:
+            """Evaluate a job; None where the worker was restarted while it was idle, and has no objectives yet."""
+            return None if self.objectives is None else race(self.objectives, job, time.perf_counter)
 
     actor = ray.remote(num_cpus=1, max_restarts=-1, scheduling_strategy="SPREAD")(Worker)
     pool = Pool(ray.put(tuple(expensive)))
@@ -134,6 +134,10 @@ class Pool:
                     waiting.append(job)
                     deaths[job] += 1
                     check_deaths(f"evaluating {jobs[job].candidate}", deaths[job], error)
+                self.prepare(actor)
+                continue
+            if job is not None and outcome is None:
+                waiting.append(job)
                 self.prepare(actor)
                 continue
             self.idle.append(actor)

@@ -6,11 +6,12 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from nas.errors import NasError
-from nas.search.parallel import check_deaths, in_order, ray_workers
+from nas.search.parallel import Pool, check_deaths, in_order, ray_workers
 from nas.search.racing import Outcome
 
 SCRIPT = Path(__file__).with_name("ray_search.py")
@@ -48,6 +49,27 @@ def test_a_job_that_kills_worker_after_worker_ends_the_search_with_its_candidate
     check_deaths("evaluating (0, 1)", 2, RuntimeError())
     with pytest.raises(NasError, match=r"evaluating \(0, 1\) has killed 3 workers.*--workers 1"):
         check_deaths("evaluating (0, 1)", 3, RuntimeError())
+
+
+def test_a_worker_that_was_restarted_while_it_was_idle_gets_the_objectives_again(monkeypatch):
+    import ray
+
+    calls = []
+
+    def prepare(stored):
+        calls.append(stored)
+        return object()
+
+    def evaluate(job):
+        calls.append(job)
+        return object()
+
+    monkeypatch.setattr(ray, "wait", lambda refs, num_returns: (refs[:1], refs[1:]))
+    outcome = Outcome({"a": 1.0}, (), 0.0)
+    monkeypatch.setattr(ray, "get", lambda ref: outcome if calls[-2:] == ["stored", "job"] else None)
+    actor = SimpleNamespace(prepare=SimpleNamespace(remote=prepare), evaluate=SimpleNamespace(remote=evaluate))
+    assert list(Pool("stored", idle=[actor]).evaluate(["job"])) == [(0, outcome)]
+    assert calls == ["job", "stored", "job"]
 
 
 def test_a_search_that_evaluates_nothing_new_starts_no_ray():

@@ -19,7 +19,7 @@ MARKER, DOMAIN = "Quantize", "nas"
 ACTIVATIONS = ("u8", "s8")  # unsigned for x86; signed with zero point 0 for TensorRT
 INT4_OPSET = 21
 FOUR_BIT_CODES = 7  # the greatest
-FINER = 16  # by which widened 4-bit codes are multiplied and their scale divided
+FINER = 16  # by which widened 4-bit codes are multiplied and their scale divided; half of it with `reduce_range`
 # What moves numbers without changing them; behind some of these ONNX Runtime sees no codes unless told again.
 MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Flatten", "Identity")
 BLIND_MOVES = ("Gather", "Flatten")
@@ -31,7 +31,7 @@ def write_qdq(model: bytes, activations: str = "u8", reduce_range: bool = False)
 
     `s8` writes signed activations for runtimes that know no other. Behind a ReLU, where training used 256 unsigned
     codes, it has half as many at twice the step. `reduce_range` halves the codes of 8-bit weights, for x86 processors
-    without VNNI, whose kernels saturate otherwise.
+    without VNNI, whose kernels saturate otherwise; those of 4-bit weights are widened half as far.
     """
     import onnx
 
@@ -66,6 +66,7 @@ class Writer:
         from onnx import numpy_helper
 
         self.graph, self.signed, self.reduce_range = graph, activations == "s8", reduce_range
+        self.finer = FINER // 2 if reduce_range else FINER
         self.weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.transposed = {  # output of a weight's marker -> output of the Transpose behind it
             node.input[0]: node.output[0]
@@ -132,7 +133,7 @@ class Writer:
             self.dropped.add(name)
         stored = f"{source}_codes"
         if high <= FOUR_BIT_CODES:
-            steps = steps / np.float32(FINER)
+            steps = steps / np.float32(self.finer)
             yield from self.widened(stored, codes)
             stored = f"{stored}_int8"
         else:
@@ -142,11 +143,11 @@ class Writer:
         yield make_node("DequantizeLinear", [stored, *grid], [name], axis=axis)
 
     def widened(self, name: str, codes: np.ndarray) -> Iterator[Any]:
-        """Store codes of 4 bits as `name`; yield what makes FINER times them in int8, as `name`_int8."""
+        """Store codes of 4 bits as `name`; yield what makes `finer` times them in int8, as `name`_int8."""
         from onnx import TensorProto
 
         self.add_int4(name, codes)
-        factor = self.add(f"{name}_finer", np.array(FINER, np.int32))
+        factor = self.add(f"{name}_finer", np.array(self.finer, np.int32))
         yield make_node("Cast", [name], [f"{name}_int32"], to=TensorProto.INT32)
         yield make_node("Mul", [f"{name}_int32", factor], [f"{name}_finer_int32"])
         yield make_node("Cast", [f"{name}_finer_int32"], [f"{name}_int8"], to=TensorProto.INT8)

@@ -10,7 +10,7 @@ from onnx import TensorProto, numpy_helper
 
 from nas.errors import NasError
 from nas.export.kernels import integer_kernels, promised_kernels
-from nas.export.qdq import FINER, write_qdq
+from nas.export.qdq import FINER, SAFE_CODES, write_qdq
 from nas.hardware.device import CPUINFO
 from nas.hardware.onnx_runtime import export_onnx, needs_precise_kernels
 from nas.space.kinds import KINDS
@@ -165,3 +165,15 @@ def test_only_x86_without_vnni_needs_the_precise_kernels(machine, flags, needs):
 
 def test_the_finer_codes_of_four_bits_fit_into_int8():
     assert 7 * FINER <= 127
+
+
+def test_with_a_reduced_range_the_finer_codes_of_four_bits_do_not_saturate_either(
+    quantized_operator, trained, run_onnx
+):
+    module, images = trained(quantized_operator("conv", 4))
+    whole, reduced = (export_onnx(module, images.shape, reduce_range=reduce) for reduce in (False, True))
+    scalars = [numpy_helper.to_array(each) for each in onnx.load_from_string(reduced).graph.initializer]
+    factors = {int(each) for each in scalars if each.dtype == np.int32 and each.ndim == 0}
+    assert len(factors) == 1
+    assert 7 * factors.pop() <= SAFE_CODES
+    np.testing.assert_array_equal(*(run_onnx(model, images, optimised=False) for model in (whole, reduced)))

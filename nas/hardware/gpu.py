@@ -35,6 +35,14 @@ def slug(model: str) -> str:
     return "-".join(word for word in words if word not in ("nvidia", "geforce", "tesla")) or "gpu"
 
 
+def gpu_share_left() -> float:
+    """Give the share of the GPU's memory that is free, by the driver."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    return free / total
+
+
 def read_clocks() -> dict[str, float]:
     """Clocks in MHz, power in W and temperature as the driver reports them; {} where no driver answers."""
     read = query_driver(*CLOCKS)
@@ -47,6 +55,9 @@ def query_driver(*fields: str) -> dict[str, str]:
     if tool is None:
         return {}
     command = [tool, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits", "--id=0"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        return {}
     values = [value.strip() for value in answer.stdout.strip().split(",")]
     return dict(zip(fields, values, strict=True)) if answer.returncode == 0 and len(values) == len(fields) else {}

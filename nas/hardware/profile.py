@@ -25,7 +25,7 @@ from torch import nn
 from nas.hardware.backends import BACKENDS, clock_of
 from nas.hardware.call import Call, Setting, Shape, arithmetic
 from nas.hardware.device import Device
-from nas.hardware.gpu import read_clocks
+from nas.hardware.gpu import gpu_share_left, read_clocks
 from nas.hardware.integer import deployed, integer_evidence, integer_row, integer_targets, is_integer, measurable
 from nas.hardware.interpolation import choose_measured, interpolate
 from nas.hardware.journal import Journal
@@ -45,6 +45,7 @@ NULL = "null"
 MIN_MS = 1e-6  # what a row says whose operator could not be told from an empty call
 UNCERTAIN = 0.03  # a figure that the rounds do not agree on this closely is measured again
 KEEP_BELOW_GB = 4.0  # above it, what was prepared for a visit is not kept for the next round
+KEEP_SHARE_FREE = 0.5  # of a GPU's memory: with less left nothing more is kept either
 POOL = 400  # sampled networks, of which the validation takes a stratified part
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 Target = tuple[Callable[[], nn.Module], Shape]  # what to measure: makes the module; its input
@@ -170,7 +171,7 @@ def measure_into(
     def ready(names: Sequence[str]) -> Iterator[tuple[str, Call]]:
         for name in names:
             call = kept[name] if name in kept else prepare(*targets[name], plan, setting)
-            if resident_gb() < KEEP_BELOW_GB:
+            if has_room(setting.kind):
                 kept[name] = call
             yield name, call
 
@@ -183,6 +184,11 @@ def measure_into(
             done = min(done + 1, total)
             progress(done, total)
     progress(total, total)
+
+
+def has_room(kind: str) -> bool:
+    """Say whether one more prepared call may be kept in memory, that of the GPU too where it is measured."""
+    return resident_gb() < KEEP_BELOW_GB and (kind == "cpu" or gpu_share_left() > KEEP_SHARE_FREE)
 
 
 def resident_gb() -> float:
@@ -247,5 +253,6 @@ def judgement(
             )
         )
     correction, validation = validate(seen, plan.n_fit)
-    sigma_sys = max(validation["rms"], validation["noise_mape"]) if networks else UNVALIDATED_SIGMA
+    judged = "rms" in validation  # not where the space has too few networks to hold any out
+    sigma_sys = max(validation["rms"], validation["noise_mape"]) if judged else UNVALIDATED_SIGMA
     return {"correction": asdict(correction), "validation": validation, "sigma_sys": sigma_sys}

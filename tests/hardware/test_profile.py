@@ -15,7 +15,7 @@ from nas.hardware.device import this_machine
 from nas.hardware.latency_table import LatencyTable
 from nas.hardware.measure import Measurement
 from nas.hardware.plan import Plan
-from nas.hardware.profile import in_frame, profile, row_of, validation_networks
+from nas.hardware.profile import has_room, in_frame, profile, row_of, validation_networks
 from nas.space.cost import architecture_cost, macs
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator
@@ -247,3 +247,19 @@ def test_a_sample_is_measured_and_the_rest_interpolated_and_said_to_be_so(tmp_pa
         assert row.ms == pytest.approx(made[key], rel=1e-3 if origin[key] == "measured" else 0.1)
     drawn = [space.sample(np.random.default_rng(seed)) for seed in range(5)]
     assert "interpolated" in {table.predict(architecture).provenance for architecture in drawn}
+
+
+def test_calls_are_kept_as_long_as_half_of_the_gpu_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile_module, "resident_gb", lambda: 1.0)
+    for left in (0.9, 0.1):
+        monkeypatch.setattr(profile_module, "gpu_share_left", lambda left=left: left)
+        assert has_room("cuda") is (left > 0.5)
+        assert has_room("cpu")
+
+
+def test_a_space_of_too_few_networks_to_hold_any_out_has_a_wide_uncertainty(tmp_path: Path) -> None:
+    stage = StageSpace(widths=(8,), depths=(1, 2), kinds={"conv": {"kernel": (3,), "expansion": (1,)}})
+    space = SearchSpace(name="few", num_classes=4, resolutions=(16,), stages=(stage,))
+    table = profile(space, this_machine(), QUICK, tmp_path / "a")
+    assert table.header["sigma_sys"] == profile_module.UNVALIDATED_SIGMA
+    assert "trustworthy" not in table.header["validation"]

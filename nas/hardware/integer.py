@@ -67,10 +67,13 @@ def status_of(op: Operator) -> str:
     """Say whether ONNX Runtime computes an operator on codes (`measured`), in float, or not at all."""
     if op.kind in TRANSITIONS:
         return MEASURED
+    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
     module, shape = deployed(chain(op), (1, op.in_channels, op.grid, op.grid))
     try:
         found = integer_kernels(export_onnx(module, shape))
-    except RuntimeError:  # torch cannot export it, or the runtime cannot load it
+    # torch cannot export it, or the runtime cannot load it: its errors are no RuntimeErrors
+    except (RuntimeError, runtime.NotImplemented, runtime.InvalidGraph, runtime.Fail):
         return UNSUPPORTED
     return MEASURED if found == promised_kernels([op]) else EMULATED
 

@@ -70,6 +70,16 @@ def test_a_graph_that_cannot_be_made_is_unsupported(monkeypatch):
     assert status_of(Operator("basic", 8, 8, 4, (), 8)) == "unsupported"
 
 
+def test_a_graph_that_the_runtime_cannot_load_is_unsupported(monkeypatch):
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("NoSuchOperator", ["x"], ["y"])], "graph", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    monkeypatch.setattr(integer, "export_onnx", lambda module, shape: model)
+    assert status_of(Operator("basic", 8, 8, 4, (), 8)) == "unsupported"
+
+
 def test_int8_of_a_space_of_floats_is_refused_with_the_remedy():
     with pytest.raises(NasError, match="no integer bit-widths") as caught:
         measurable(SearchSpace.load("toy"), "int8")

@@ -99,7 +99,7 @@ def test_an_unknown_device_is_refused_with_the_close_match_and_the_command(toy_t
     assert "To measure this one: nas profile --device cpv" in str(caught.value)
 
 
-@pytest.mark.parametrize("wanted", [{"batch": 3}, {"dtype": "int8"}, {"backend": "eager"}, {"space": "other"}])
+@pytest.mark.parametrize("wanted", [{"batch": 3}, {"dtype": "bf16"}, {"backend": "eager"}, {"space": "other"}])
 def test_a_setting_that_was_not_measured_is_refused_naming_what_was(wanted: dict[str, Any], toy_table: Path) -> None:
     (name, value), *_ = wanted.items()
     with pytest.raises(NasError) as caught:

@@ -18,7 +18,7 @@ from nas.space.architecture import Architecture, Block, Stage
 from nas.space.cost import operator_cost
 from nas.space.genome import GenomeLayout, active_genes, decode_genome, encode_architecture, gene_layout
 from nas.space.kinds import is_active
-from nas.space.operator import Operator, operators, place, stage_grids
+from nas.space.operator import Operator, operators, place, place_stem, place_step, stage_grids
 from nas.space.preset import Preset
 
 
@@ -233,14 +233,21 @@ class SearchSpace:
 
     def operators(self) -> tuple[Operator, ...]:
         """List every distinct operator that occurs in some architecture: the rows of a latency table."""
-        from nas.space.bits import blocks_at, entries_at, heads_at, transitions
+        from nas.space.bits import transitions
 
         found: dict[Operator, None] = {}
-        for index, stage in enumerate(self.stages):
-            found.update({op: None for bits in stage.entry_bits for op in entries_at(self, index, bits)})
-            kinds = [(kind, bits) for kind in stage.kinds for bits in stage.bits_of(kind)]
-            found.update({op: None for kind, bits in kinds for op in blocks_at(self, index, kind, bits)})
-        found.update({op: None for bits in self.head_bits for op in heads_at(self, bits)})
+        for resolution in self.resolutions:
+            grids = self.grids(resolution)
+            for index, (stage, grid) in enumerate(zip(self.stages, grids, strict=True)):
+                for width, bits in product(stage.widths, stage.entry_bits):
+                    if index == 0:
+                        found[place_stem(self.stem, width, resolution, bits)] = None
+                    else:
+                        for before in self.stages[index - 1].widths:
+                            found[place_step(stage.stride, before, width, grids[index - 1], bits)] = None
+                found.update({place(block, width, grid): None for width in stage.widths for block in stage.blocks})
+            for width, bits in product(self.stages[-1].widths, self.head_bits):
+                found[Operator("head", width, self.num_classes, grids[-1], (), bits)] = None
         return (*found, *transitions(self))
 
     def operators_of(self, architecture: Architecture) -> tuple[Operator, ...]:

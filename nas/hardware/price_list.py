@@ -139,56 +139,56 @@ class PriceList:
 
 def price_list(space: SearchSpace, ms_of: Callable[[Operator], float]) -> PriceList:
     """Lay out what `ms_of` says of every operator of `space`; NaN stands for an operator without a price."""
-    places, resolutions = space.layout.place(), space.resolutions
-    grids = [space.grids(resolution) for resolution in resolutions]
-    stages, before = [], space.stages[0].widths
-    for s, stage in enumerate(space.stages):
-        widths, entries, sides = stage.widths, stage.entry_bits, [each[s] for each in grids]
-        if s == 0:
-            entry = [[[[ms_of(place_stem(space.stem, w, r, e)) for e in entries] for w in widths]] for r in resolutions]
-        else:
-            entry = [
-                [
-                    [
-                        [ms_of(place_step(stage.stride, b, w, g[s - 1], bits)) for bits in stage.entry_bits]
-                        for w in widths
-                    ]
-                    for b in before
-                ]
-                for g in grids
-            ]
-        blocks = list(coded_blocks(stage))
-        ahead = ((3,), list(resolutions)) if s == 0 else (before, [each[s - 1] for each in grids])
-        stages.append(
-            StagePrices(
-                entry=np.array(entry, dtype=float),
-                blocks=np.array([[[ms_of(place(b, w, g)) for b in blocks] for w in widths] for g in sides]),
-                before=transitions(*ahead, ms_of),
-                within=transitions(widths, sides, ms_of),
-                entry_is_coded=np.array([bits != "fp" for bits in stage.entry_bits]),
-                entry_bits=places.get(f"{s}.entry_bits"),
-                is_coded=np.array([block.bits != "fp" for block in blocks]),
-                width=places[f"{s}.width"],
-                depth=places[f"{s}.depth"],
-                depths=np.array(stage.depths, dtype=np.int64),
-                slots=tuple(slot_of(stage, s, b, places) for b in range(max(stage.depths))),
-            )
-        )
-        before = widths
-    sides = [each[-1] for each in grids]
+    widths, sides = space.stages[-1].widths, [space.grids(resolution)[-1] for resolution in space.resolutions]
     heads = [
-        [[ms_of(Operator("head", w, space.num_classes, g, (), bits)) for bits in space.head_bits] for w in before]
+        [[ms_of(Operator("head", w, space.num_classes, g, (), bits)) for bits in space.head_bits] for w in widths]
         for g in sides
     ]
     return PriceList(
         cardinalities=np.array(space.cardinalities, dtype=np.int64),
-        stages=tuple(stages),
+        stages=tuple(stage_prices(space, s, ms_of) for s in range(len(space.stages))),
         head=np.array(heads, dtype=float),
-        before_head=transitions(before, sides, ms_of),
+        before_head=transitions(widths, sides, ms_of),
         head_is_coded=np.array([bits != "fp" for bits in space.head_bits]),
-        head_bits=places.get("head_bits"),
+        head_bits=space.layout.place().get("head_bits"),
         mixed=bool(widths_of(space)),
     )
+
+
+def stage_prices(space: SearchSpace, s: int, ms_of: Callable[[Operator], float]) -> StagePrices:
+    """Lay out one stage."""
+    stage, places, resolutions = space.stages[s], space.layout.place(), space.resolutions
+    grids = [space.grids(resolution) for resolution in resolutions]
+    widths, sides, blocks = stage.widths, [each[s] for each in grids], list(coded_blocks(stage))
+    ahead = ((3,), list(resolutions)) if s == 0 else (space.stages[s - 1].widths, [each[s - 1] for each in grids])
+    return StagePrices(
+        entry=entry_prices(space, s, ms_of),
+        blocks=np.array([[[ms_of(place(b, w, g)) for b in blocks] for w in widths] for g in sides]),
+        before=transitions(*ahead, ms_of),
+        within=transitions(widths, sides, ms_of),
+        entry_is_coded=np.array([bits != "fp" for bits in stage.entry_bits]),
+        entry_bits=places.get(f"{s}.entry_bits"),
+        is_coded=np.array([block.bits != "fp" for block in blocks]),
+        width=places[f"{s}.width"],
+        depth=places[f"{s}.depth"],
+        depths=np.array(stage.depths, dtype=np.int64),
+        slots=tuple(slot_of(stage, s, b, places) for b in range(max(stage.depths))),
+    )
+
+
+def entry_prices(space: SearchSpace, s: int, ms_of: Callable[[Operator], float]) -> Array:
+    """Lay out the stem, or the step into a stage: [resolutions, widths before (1 for the stem), widths, bits]."""
+    stage, resolutions = space.stages[s], space.resolutions
+    widths, entries = stage.widths, stage.entry_bits
+    if s == 0:
+        stems = [[[[ms_of(place_stem(space.stem, w, r, e)) for e in entries] for w in widths]] for r in resolutions]
+        return np.array(stems, dtype=float)
+    before, sides = space.stages[s - 1].widths, [space.grids(resolution)[s - 1] for resolution in resolutions]
+    steps = [
+        [[[ms_of(place_step(stage.stride, b, w, g, e)) for e in entries] for w in widths] for b in before]
+        for g in sides
+    ]
+    return np.array(steps, dtype=float)
 
 
 def transitions(widths: Iterable[int], grids: Iterable[int], ms_of: Callable[[Operator], float]) -> Transitions:

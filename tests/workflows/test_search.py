@@ -301,7 +301,7 @@ def test_two_workers_find_the_front_of_one_process(workspace, spawn):
     names = ("front.csv", "front.json", "hypervolume.csv", "evaluations.jsonl")
     expected = {name: (RUN / "search" / "cpu" / name).read_bytes() for name in names}
     shutil.rmtree(RUN / "search")
-    process = spawn("search", "--device", "cpu", "--budget", 30, "--workers", 2, cwd=workspace)
+    process = spawn("search", "--device", "cpu", "--budget", 30, "--racing", "--workers", 2, cwd=workspace)
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert {name: (RUN / "search" / "cpu" / name).read_bytes() for name in names} == expected

@@ -83,7 +83,7 @@ def affine_baseline(macs: Array, measured_ms: Array, wanted: Array) -> Array:
 
 
 def agreement(predicted: Array, measured: Array) -> dict[str, float]:
-    """Errors of predictions relative to measurements, and whether they order alike."""
+    """Errors of predictions relative to measurements, and whether they order alike: 0 where one orders nothing."""
     error = predicted / measured - 1
     return {
         "mape": float(np.abs(error).mean()),
@@ -93,7 +93,7 @@ def agreement(predicted: Array, measured: Array) -> dict[str, float]:
         "bias": float(error.mean()),
         "rms": float(np.sqrt((error**2).mean())),
         "within_10": float((np.abs(error) <= 0.1).mean()),
-        "kendall_tau": kendall_tau(predicted, measured),
+        "kendall_tau": float(np.nan_to_num(kendall_tau(predicted, measured))),
     }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,3 +108,10 @@ def test_a_table_passes_when_its_error_is_near_the_noise_and_its_order_is_right(
     figures: dict[str, float], passed: bool
 ) -> None:
     assert is_trustworthy(figures) is passed
+
+
+def test_networks_of_equal_macs_can_be_judged_and_written_down() -> None:
+    networks = [MeasuredNetwork(str(i), 100, 3, 1 + i / 10, 1 + i / 10, 1 + i / 10) for i in range(8)]
+    found = validate(networks, 3)[1]
+    json.dumps(found, allow_nan=False)
+    assert found["macs_tau"] == 0.0

@@ -281,7 +281,7 @@ def foreign(table: LatencyTable, machine: Device) -> bool:
     return is_foreign(table.header, machine)
 
 
-def is_foreign(header: dict[str, Any], machine: Device) -> bool:
+def is_foreign(header: Mapping[str, Any], machine: Device) -> bool:
     """Say so from the header of the table."""
     if header["device_kind"] != "cpu":
         return False

@@ -21,7 +21,7 @@ from nas.hardware.call import Setting, arithmetic
 from nas.hardware.device import this_machine
 from nas.hardware.device_spec import device_name, load_spec, spec_files
 from nas.hardware.gpu import this_gpu
-from nas.hardware.latency_table import Latency, LatencyTable, scope_of, warnings_of
+from nas.hardware.latency_table import Latency, LatencyTable, is_foreign, scope_of
 from nas.hardware.measure import PROTOCOLS, Measurement, measure_interleaved
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
@@ -57,6 +57,7 @@ def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, 
     manifest = read_json(run / "run.json")
     table = searched_table(run, folder)
     check_table(table, folder)
+    here = is_here(device, table.header)
     dataset = load_dataset(manifest["data"], manifest["seed"])
     references = list(dict.fromkeys(parse_reference(name, dataset.resolution) for name in models))
     built = {str(reference): seeded(reference, dataset, seed) for reference in references}
@@ -71,9 +72,7 @@ def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, 
         rows += [reference_row(each, trained[str(each)], dataset, recipe, seed) for each in references]
         network: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
         network.update(trained)
-        if is_here(device):
-            for warning in warnings_of(table, this_machine()):
-                talk.say(f"note: {warning}")
+        if here:
             measured = measure_networks(folder, network, table, dataset.num_classes, talk)
             found = {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
             write_measured(folder, measured)
@@ -114,12 +113,27 @@ def search_of(run: Path, device: str) -> Path:
     return folder
 
 
-def is_here(device: str) -> bool:
-    """Say whether networks can be measured on a device: whether it is this machine or its GPU."""
-    if device_name(device) not in spec_files():
-        return True
-    gpu = this_gpu()
-    return gpu is not None and gpu.fingerprint["model"] in load_spec(device).reported_as
+def is_here(device: str, header: Mapping[str, Any]) -> bool:
+    """Say whether networks can be measured on the device of a table: whether it is this machine or its GPU.
+
+    `NasError` where it is neither, and has no data sheet to predict from.
+    """
+    if header["device_kind"] == "cpu":
+        here = not is_foreign(header, this_machine())
+    else:
+        gpu = this_gpu()
+        here = gpu is not None and gpu.fingerprint["model"] in (header["fingerprint"]["model"], *reported_as(device))
+    if not here and device_name(device) not in spec_files():
+        raise NasError(
+            f"{device} is not at hand: its table was measured on '{header['fingerprint'].get('model')}'",
+            "Compare on that machine; or measure this one: nas profile --device NAME, then search for it",
+        )
+    return here
+
+
+def reported_as(device: str) -> tuple[str, ...]:
+    """What the driver of a device with a data sheet calls it; nothing without one."""
+    return load_spec(device).reported_as if device_name(device) in spec_files() else ()
 
 
 def seeded(reference: Reference, dataset: Dataset, seed: int) -> nn.Module:

@@ -39,6 +39,8 @@ def device_here(name: str, backend: str | None = None) -> Device:
     """
     found, gpu = device_name(name), this_gpu()
     needs_gpu = backend in BACKENDS and "cpu" not in BACKENDS[backend].dtypes
+    if gpu is not None and name == gpu.name:
+        name = "cuda"  # a GPU without a data sheet, by its own name
     if found not in spec_files() and name != "cuda" and not needs_gpu:
         return Device(name, "cpu", this_machine().fingerprint)
     if gpu is None:
@@ -73,7 +75,8 @@ def profile_device(*, device: Device, space: SearchSpace, plan: Plan, resume: bo
     check_plan(plan, device)
     path = table_path(device, space, plan)
     part = f"about {plan.sample} of " if plan.sample else ""
-    talk.say(f"measuring {part}{len(space.operators())} blocks of {space.name} and {plan.networks} networks")
+    what = f"{part}{len(space.operators())} blocks of {space.name} and {plan.networks} networks"
+    talk.say(f"measuring {what} on the {'CPU' if device.kind == 'cpu' else 'GPU'} of this machine, {plan.backend}")
     table = run_profile(space, device, plan, path, resume, talk)
     validation = table.header["validation"]
     found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows), "device": device.name}

@@ -12,6 +12,7 @@ from torch import nn
 import nas.hardware.profile as profile_module
 from nas.errors import NasError
 from nas.hardware.device import this_machine
+from nas.hardware.gpu import this_gpu
 from nas.hardware.latency_table import LatencyTable
 from nas.hardware.measure import Measurement
 from nas.hardware.plan import Plan
@@ -263,3 +264,15 @@ def test_a_space_of_too_few_networks_to_hold_any_out_has_a_wide_uncertainty(tmp_
     table = profile(space, this_machine(), QUICK, tmp_path / "a")
     assert table.header["sigma_sys"] == profile_module.UNVALIDATED_SIGMA
     assert "trustworthy" not in table.header["validation"]
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_profiled_in_cuda_graphs(toy: SearchSpace, tmp_path: Path) -> None:
+    gpu = this_gpu()
+    if gpu is None:
+        pytest.skip("no CUDA device")
+    plan = Plan(backend="cudagraph", dtype="bf16", networks=5, n_fit=3, rounds=2, samples=4)
+    table = profile(toy, gpu, plan, tmp_path / "a")
+    assert set(table.rows) == {operator.key for operator in toy.operators()}
+    for network in table.header["validation"]["networks"]:
+        assert 0.3 < network["predicted_ms"] / network["measured_ms"] < 3

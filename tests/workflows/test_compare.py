@@ -10,8 +10,9 @@ from nas.errors import NasError
 from nas.evaluation.finetune import Recipe
 from nas.evaluation.reference import Reference
 from nas.evaluation.splits import Dataset, Split
+from nas.hardware.device import this_machine
 from nas.progress import Talk
-from nas.workflows.compare import COLUMNS, SCRATCH, compare, count_macs, reference_row, scratch_row
+from nas.workflows.compare import COLUMNS, SCRATCH, compare, count_macs, is_here, reference_row, scratch_row
 
 RUN = Path("runs/tiny")
 
@@ -159,3 +160,12 @@ def test_on_a_device_that_is_not_at_hand_every_latency_is_predicted_and_says_so(
     assert nas("report").code == 0
     page = Path("runs/tiny/report.html").read_text()
     assert "none was ever measured there" in page and "predicted from a data sheet, never measured" in page
+
+
+def test_a_table_of_another_machine_is_not_measured_on_this_one():
+    own = {"device_kind": "cpu", "fingerprint": this_machine().fingerprint}
+    assert is_here("my-laptop", own)
+    other = {"device_kind": "cpu", "fingerprint": {**own["fingerprint"], "model": "another"}}
+    with pytest.raises(NasError, match="my-laptop is not at hand: its table was measured on 'another'"):
+        is_here("my-laptop", other)
+    assert not is_here("a100", {"device_kind": "cuda", "fingerprint": {"model": "NVIDIA A100 SXM4 80 GB"}})

@@ -82,7 +82,8 @@ def test_a_gpu_is_measured_under_its_own_name_only(monkeypatch):
     with pytest.raises(NasError, match="its GPU is 'NVIDIA H200'"):
         device_here("a100")
     monkeypatch.setattr(profile, "this_gpu", lambda: Device("l40s", "cuda", {"model": "NVIDIA L40S"}))
-    assert device_here("cuda").name == "l40s"
+    assert device_here("cuda").name == device_here("l40s").name == "l40s"
+    assert device_here("l40s").kind == "cuda"
 
 
 def test_backend_and_dtype_follow_the_kind_of_device():

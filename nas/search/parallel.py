@@ -114,7 +114,7 @@ class Pool:
     def evaluate(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         """Yield (number of the job, outcome) as they come; a job whose worker died is given to another one."""
         import ray
-        from ray.exceptions import RayActorError
+        from ray.exceptions import OutOfMemoryError, RayActorError
 
         waiting, deaths = list(range(len(jobs)))[::-1], [0] * len(jobs)
         left = len(jobs)
@@ -126,7 +126,7 @@ class Pool:
             actor, job = self.running.pop(done)
             try:
                 outcome = ray.get(done)
-            except RayActorError as error:
+            except (RayActorError, OutOfMemoryError) as error:
                 if job is None:
                     self.deaths += 1
                     check_deaths("starting", self.deaths, error)

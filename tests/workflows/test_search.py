@@ -252,7 +252,7 @@ def test_a_search_killed_half_way_and_resumed_gives_the_front_of_an_uninterrupte
     expected = front_csv()
     shutil.rmtree(RUN / "search")
     log = RUN / "search" / "cpu" / "evaluations.jsonl"
-    words = ("search", "--run", RUN, "--device", "cpu", "--budget", 40)
+    words = ("search", "--run", RUN, "--device", "cpu", "--budget", 40, "--racing")
     process = spawn(*words, cwd=workspace)
     while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 15):
         time.sleep(0.005)

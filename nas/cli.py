@@ -235,7 +235,7 @@ def search_command(
       nas search --device cpu --max-latency 800us --max-params 300k --budget 400
       nas search --device cpu --device a100 --max-latency 5ms --workers 4
     """
-    from nas.hardware.latency_table import described_row
+    from nas.hardware.origin import described_row
     from nas.report.presets import presets_sentence
     from nas.report.sanity import sanity_sentences
     from nas.workflows.search import Limits, SearchSettings, search
@@ -295,7 +295,7 @@ def finetune_command(
       nas finetune --pick best
       nas finetune --pick best --pick knee --pick smallest --epochs 8
     """
-    from nas.hardware.latency_table import described_row
+    from nas.hardware.origin import described_row
     from nas.workflows.finetune import finetune
 
     settings = {"epochs": epochs} if epochs is not None else {}

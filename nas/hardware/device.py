@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -72,3 +73,11 @@ def user_root() -> Path:
 def known_devices() -> tuple[str, ...]:
     """List the devices that have a latency table, by name."""
     return tuple(sorted({header.parent.name for root in table_roots() for header in root.glob("*/*.json")}))
+
+
+def foreign(header: Mapping[str, Any], machine: Device) -> bool:
+    """Say whether a CPU table comes from another kind of CPU than `machine`; the number of cores does not matter."""
+    if header["device_kind"] != "cpu":
+        return False
+    there = header["fingerprint"]
+    return any(there.get(name) != machine.fingerprint.get(name) for name in ("model", "family", "flags"))

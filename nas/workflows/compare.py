@@ -18,11 +18,12 @@ from nas.evaluation.finetune import Recipe
 from nas.evaluation.reference import Reference, build_reference, parse_reference
 from nas.hardware.backends import BACKENDS, clock_of
 from nas.hardware.call import Setting, arithmetic
-from nas.hardware.device import this_machine
+from nas.hardware.device import foreign, this_machine
 from nas.hardware.device_spec import device_name, load_spec, spec_files
 from nas.hardware.gpu import this_gpu
-from nas.hardware.latency_table import Latency, LatencyTable, is_foreign, scope_of
+from nas.hardware.latency_table import Latency, LatencyTable
 from nas.hardware.measure import PROTOCOLS, Measurement, measure_interleaved
+from nas.hardware.origin import scope_of
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
 from nas.space.architecture import Architecture
@@ -119,7 +120,7 @@ def is_here(device: str, header: Mapping[str, Any]) -> bool:
     `NasError` where it is neither, and has no data sheet to predict from.
     """
     if header["device_kind"] == "cpu":
-        here = not is_foreign(header, this_machine())
+        here = not foreign(header, this_machine())
     else:
         gpu = this_gpu()
         here = gpu is not None and gpu.fingerprint["model"] in (header["fingerprint"]["model"], *reported_as(device))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.hardware.latency_table import LatencyTable, describe
+from nas.hardware.latency_table import LatencyTable
+from nas.hardware.origin import describe
 from nas.run_dir import append_row, read_rows, write_rows
 from nas.search.problem import Constraint
 from nas.space.architecture import Architecture

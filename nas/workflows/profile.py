@@ -7,10 +7,11 @@ from typing import Any
 
 from nas.errors import NasError
 from nas.hardware.backends import BACKENDS, DEFAULT_BACKENDS
+from nas.hardware.catalogue import DEFAULT_SPACE
 from nas.hardware.device import Device, this_machine, user_root
 from nas.hardware.device_spec import device_name, load_spec, spec_files
 from nas.hardware.gpu import this_gpu
-from nas.hardware.latency_table import DEFAULT_SPACE, LatencyTable
+from nas.hardware.latency_table import LatencyTable
 from nas.hardware.plan import Plan, check_plan
 from nas.hardware.profile import profile
 from nas.progress import Talk

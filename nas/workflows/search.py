@@ -12,7 +12,8 @@ from typing import Any
 
 from nas.errors import NasError
 from nas.hardware.device import this_machine
-from nas.hardware.latency_table import LatencyTable, describe, scope_of, warnings_of
+from nas.hardware.latency_table import LatencyTable
+from nas.hardware.origin import describe, scope_of, warnings_of
 from nas.hardware.reachable import fastest_architecture
 from nas.progress import Talk
 from nas.run_dir import append_row, find_run, locked, read_json, read_rows, write_json, write_rows

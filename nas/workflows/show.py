@@ -57,8 +57,9 @@ def describe_cost(architecture: Architecture, num_classes: int) -> str:
 
 def show_device(name: str | None) -> dict[str, Any]:
     """The latency table of a device, with provenance, age and validation, and its data sheet."""
-    from nas.hardware.device import known_devices, this_machine
-    from nas.hardware.latency_table import LatencyTable, foreign, tables_here
+    from nas.hardware.catalogue import tables_here
+    from nas.hardware.device import foreign, known_devices, this_machine
+    from nas.hardware.latency_table import LatencyTable
 
     if name is None:
         sheets = {device: sheet_line(load_spec(device)) for device in spec_files()}
@@ -86,7 +87,7 @@ def show_device(name: str | None) -> dict[str, Any]:
         **{key: table.header[key] for key in shown if key in table.header},
         "rows": len(table.rows),
         "provenance": table.header["provenance"],
-        "measured on this machine": not predicted and not foreign(table, this_machine()),
+        "measured on this machine": not predicted and not foreign(table.header, this_machine()),
         "validation": validation,
         "all tables": [table_line(header) for _, header in tables_here(name)],
         **sheet,
@@ -121,8 +122,8 @@ def show_model(
             "Write for example: nas show device a100 --model resnet50 --batch 128 --dtype fp16",
         )
     from nas.evaluation.reference import native_resolution, parse_reference, timm_network
-    from nas.hardware.latency_table import describe_predicted
     from nas.hardware.operations import build_without_memory
+    from nas.hardware.origin import describe_predicted
     from nas.hardware.transfer import conditions, predict_network, scaling
 
     at = conditions(device, dtype or "fp16", batch or 1)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
+from nas.hardware.catalogue import preference, tables_here, title
 from nas.hardware.device import user_root
 from nas.hardware.device_spec import device_name, load_spec, spec_files
-from nas.hardware.latency_table import LatencyTable, check_space, preference, tables_here, title
+from nas.hardware.latency_table import LatencyTable, check_space
 from nas.hardware.table_file import write_table
 from nas.progress import Talk
 from nas.run_dir import read_json

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas.errors import NasError
-from nas.hardware.device import Device
-from nas.hardware.latency_table import Latency, LatencyTable, check_space, describe, foreign
+from nas.hardware.device import Device, foreign
+from nas.hardware.latency_table import Latency, LatencyTable, check_space
+from nas.hardware.origin import describe
 from nas.hardware.table_file import Row, write_table
 from nas.space.search_space import SearchSpace
 
@@ -151,9 +152,9 @@ def test_a_space_that_has_changed_since_is_refused(toy_table: Path, toy: SearchS
 
 def test_a_table_of_another_kind_of_cpu_is_foreign(toy_table: Path, toy_header: dict) -> None:
     table, here = LatencyTable.load("cpu"), toy_header["fingerprint"]
-    assert not foreign(table, Device("cpu", "cpu", here | {"cores": 64}))
-    assert foreign(table, Device("cpu", "cpu", here | {"model": "another CPU"}))
-    assert foreign(table, Device("cpu", "cpu", here | {"flags": []}))
+    assert not foreign(table.header, Device("cpu", "cpu", here | {"cores": 64}))
+    assert foreign(table.header, Device("cpu", "cpu", here | {"model": "another CPU"}))
+    assert foreign(table.header, Device("cpu", "cpu", here | {"flags": []}))
 
 
 @pytest.mark.parametrize(

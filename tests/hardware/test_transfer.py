@@ -8,7 +8,8 @@ from torch import nn
 
 from nas.errors import NasError
 from nas.hardware.device_spec import load_spec, spec_files
-from nas.hardware.latency_table import LatencyTable, describe
+from nas.hardware.latency_table import LatencyTable
+from nas.hardware.origin import describe
 from nas.hardware.table_file import write_table
 from nas.hardware.transfer import (
     Conditions,

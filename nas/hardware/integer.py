@@ -8,10 +8,9 @@ are exact. Weights of 4 bits run on the int8 kernels (`nas.export.qdq`), so they
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,11 +20,10 @@ from torch import nn
 from nas.errors import NasError
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.hardware.call import Shape, fixed_input
-from nas.hardware.measure import Measurement
+from nas.hardware.difference import Difference
 from nas.hardware.onnx_runtime import export_onnx
 from nas.hardware.table_file import Row
 from nas.space.bits import available, widths_of
-from nas.space.cost import macs
 from nas.space.kinds import KINDS
 from nas.space.operator import ACTIVATION_BITS, TRANSITIONS, Operator
 from nas.space.search_space import SearchSpace
@@ -35,14 +33,6 @@ DTYPE = "int8"  # of a table whose rows are float and integer
 MEASURED, EMULATED, UNSUPPORTED = "measured", "emulated", "unsupported"
 Build = Callable[[Operator], nn.Module]
 Target = tuple[Callable[[], nn.Module], Shape]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How an operator's milliseconds come about: what was measured, less shares of other measurements."""
-
-    seen: str
-    less: tuple[tuple[float, str], ...]
 
 
 def is_integer(op: Operator) -> bool:
@@ -153,30 +143,6 @@ def integer_targets(chosen: Iterable[Operator], batch: int, build: Build) -> dic
         for name in (needed.seen, *(name for _, name in needed.less if name)):
             found[name] = (makers[name], shape)
     return found
-
-
-def integer_row(op: Operator, measured: Mapping[str, Measurement], batch: int, null: str, least_ms: float) -> Row:
-    """Turn measurements into the row of an integer operator."""
-    needed = difference(op, null)
-    seen, less = measured[needed.seen], [(share, measured[name]) for share, name in needed.less]
-
-    def rest(figure: str) -> float:
-        return float(getattr(seen, figure) - sum(share * getattr(each, figure) for share, each in less))
-
-    ms = max(rest("ms"), least_ms)
-    ms_p50 = max(rest("ms_p50"), ms)
-    errors = [seen.sigma_rel * seen.ms, *(share * each.sigma_rel * each.ms for share, each in less)]
-    return Row(
-        ms=ms,
-        ms_p50=ms_p50,
-        ms_p95=max(rest("ms_p95"), ms_p50),
-        n_samples=seen.n_samples,
-        n_rounds=seen.n_rounds,
-        rel_noise=seen.rel_noise,
-        macs=macs(op) * batch,
-        provenance="measured",
-        sigma_rel=math.hypot(*errors) / ms,
-    )
 
 
 def integer_evidence(every: Sequence[Operator], rows: Mapping[str, Row], status: Mapping[str, str]) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from torch import nn
 from nas.hardware.backends import BACKENDS, clock_of
 from nas.hardware.call import Call, Setting, Shape, arithmetic
 from nas.hardware.device import Device
+from nas.hardware.difference import Difference, row_of
 from nas.hardware.gpu import gpu_share_left, read_clocks
-from nas.hardware.integer import deployed, integer_evidence, integer_row, integer_targets, is_integer, measurable
+from nas.hardware.integer import deployed, difference, integer_evidence, integer_targets, is_integer, measurable
 from nas.hardware.interpolation import choose_measured, interpolate
 from nas.hardware.journal import Journal
 from nas.hardware.latency_table import UNVALIDATED_SIGMA, LatencyTable
@@ -35,14 +36,13 @@ from nas.hardware.plan import Plan, begin_header, check_plan
 from nas.hardware.table_file import Row, write_table
 from nas.hardware.validation import MeasuredNetwork, validate
 from nas.space.architecture import Architecture
-from nas.space.cost import architecture_cost, macs
+from nas.space.cost import architecture_cost
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
 from nas.supernet.subnet import build_operator, build_subnet
 
 NULL = "null"
-MIN_MS = 1e-6  # what a row says whose operator could not be told from an empty call
 UNCERTAIN = 0.03  # a figure that the rounds do not agree on this closely is measured again
 KEEP_BELOW_GB = 4.0  # above it, what was prepared for a visit is not kept for the next round
 KEEP_SHARE_FREE = 0.5  # of a GPU's memory: with less left nothing more is kept either
@@ -82,7 +82,7 @@ def profile(
         measured_in(journal, together, progress=partial(progress, "operators and networks"))
         measured_in(journal, again, progress=partial(progress, "networks again"))
         measured = summarise(journal.visits, PROTOCOLS[device.kind].statistic)
-        rows = {operator.key: row_of(operator, measured, plan.batch) for operator in chosen}
+        rows = {operator.key: row_of(operator, needed_for(operator), measured, plan.batch) for operator in chosen}
         rows, errors = interpolate(every, rows, plan.batch)
         header |= {"null_ms": measured[NULL].ms, "date": datetime.now(UTC).isoformat("T", "seconds")}
         header |= {f"{name}_start": value for name, value in conditions.items()}
@@ -211,23 +211,10 @@ def uncertain(journal: Journal, targets: dict[str, Target], round_: int, statist
     return [name for name, seen in before.items() if seen.sigma_rel > UNCERTAIN]
 
 
-def row_of(operator: Operator, measured: dict[str, Measurement], batch: int) -> Row:
-    """Turn an operator's measurement into its row: what it adds to its reference."""
-    if is_integer(operator):
-        return integer_row(operator, measured, batch, NULL, MIN_MS)
-    seen, without = measured[operator.key], measured[reference(operator)]
-    ms = max(seen.ms - without.ms, MIN_MS)
-    ms_p50 = max(seen.ms_p50 - without.ms_p50, ms)
-    return Row(
-        ms=ms,
-        ms_p50=ms_p50,
-        ms_p95=max(seen.ms_p95 - without.ms_p95, ms_p50),
-        n_samples=seen.n_samples,
-        n_rounds=seen.n_rounds,
-        rel_noise=seen.rel_noise,
-        macs=macs(operator) * batch,
-        provenance="measured",
-        sigma_rel=math.hypot(seen.sigma_rel * seen.ms, without.sigma_rel * without.ms) / ms,
+def needed_for(operator: Operator) -> Difference:
+    """Say how an operator's row comes about: what it adds to its reference."""
+    return (
+        difference(operator, NULL) if is_integer(operator) else Difference(operator.key, ((1.0, reference(operator)),))
     )
 
 

@@ -12,11 +12,12 @@ from torch import nn
 import nas.hardware.profile as profile_module
 from nas.errors import NasError
 from nas.hardware.device import this_machine
+from nas.hardware.difference import row_of
 from nas.hardware.gpu import this_gpu
 from nas.hardware.latency_table import LatencyTable
 from nas.hardware.measure import Measurement
 from nas.hardware.plan import Plan
-from nas.hardware.profile import has_room, in_frame, profile, row_of, validation_networks
+from nas.hardware.profile import has_room, in_frame, needed_for, profile, validation_networks
 from nas.space.cost import architecture_cost, macs
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator
@@ -122,10 +123,10 @@ def test_a_row_is_what_a_block_adds_to_its_frame(toy: SearchSpace) -> None:
     stem = next(operator for operator in toy.operators() if operator.kind == "stem")
     times = {"null": 1.0, f"frame {block.in_channels} {block.grid}": 5.0, block.key: 7.0, stem.key: 4.0}
     seen = {name: Measurement(ms, ms * 1.1, ms * 1.3, 21, 3, 0.05, 0.02, ms) for name, ms in times.items()}
-    assert row_of(block, seen, 1).ms == pytest.approx(7.0 - 5.0)
-    assert row_of(stem, seen, 1).ms == pytest.approx(4.0 - 1.0)
-    assert row_of(block, seen, 8).macs == 8 * macs(block)
-    assert row_of(block, seen, 1).sigma_rel == pytest.approx(0.02 * np.hypot(7.0, 5.0) / 2.0)
+    assert row_of(block, needed_for(block), seen, 1).ms == pytest.approx(7.0 - 5.0)
+    assert row_of(stem, needed_for(stem), seen, 1).ms == pytest.approx(4.0 - 1.0)
+    assert row_of(block, needed_for(block), seen, 8).macs == 8 * macs(block)
+    assert row_of(block, needed_for(block), seen, 1).sigma_rel == pytest.approx(0.02 * np.hypot(7.0, 5.0) / 2.0)
 
 
 def test_a_frame_holds_the_block_between_two_convolutions() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 
 MAX_CLOUD = 2000  # dominated points drawn; more only make the page heavy
+EDGE_LINE_PX = 15  # height of a line of names on the lower edge
 
 
 def pareto_front(data: ReportData) -> go.Figure:
@@ -53,7 +53,8 @@ def pareto_front(data: ReportData) -> go.Figure:
     if data.max_latency_ms is not None:
         traces.append(limit_trace(data.max_latency_ms, low, high))
     x = latency_axis(times, f"latency on {escape(data.device)}")
-    return figure(traces, x, {"title": {"text": "accuracy"}, "tickformat": ".1~%", "range": [low, high]}, height=520)
+    y = {"title": {"text": "accuracy"}, "tickformat": ".1~%", "range": [low, high]}
+    return figure(traces, x, y, height=520, annotations=edge_labels(data, (*networks, *models), x, low))
 
 
 def accuracy_range(ours: Sequence[float], models: Sequence[float]) -> tuple[float, float]:
@@ -168,7 +169,7 @@ def trained_traces(
 ) -> list[Any]:
     """Fine-tuned networks as stars, hand-designed models as named diamonds: test accuracy of both.
 
-    One that is less accurate than `low`, the axis' lower end, is a triangle there, with its accuracy beside its name.
+    One that is less accurate than `low`, the axis' lower end, is a triangle there; `edge_labels` names it.
     """
     import plotly.graph_objects as go
 
@@ -184,8 +185,8 @@ def trained_traces(
                 x=[known_ms(data, row) for row in rows],
                 y=[max(row["accuracy"], low) for row in rows],
                 mode="markers+text" if rows is models else "markers",
-                text=[escape(f" {model_label(row, low)} ") for row in rows],
-                textposition=label_positions(data, rows, times, low),
+                text=[escape(f" {row['name']} ") if row["accuracy"] >= low else "" for row in rows],
+                textposition=[label_position(known_ms(data, row), times) for row in rows],
                 textfont={"size": 11},
                 cliponaxis=False,
                 marker={
@@ -206,20 +207,32 @@ def trained_traces(
     return traces
 
 
-def model_label(row: Row, low: float) -> str:
-    """The name, and the accuracy where the point cannot show it."""
-    return str(row["name"]) if row["accuracy"] >= low else f"{row['name']}: {percent(row['accuracy'])}, off the scale"
+def edge_labels(data: ReportData, rows: Sequence[Row], x: Mapping[str, Any], low: float) -> list[dict[str, Any]]:
+    """Name what lies below the axis' lower end, with the accuracy its point cannot show; each on a line of its own.
+
+    `x` is the axis of the latencies: on a logarithmic one plotly places annotations by the exponent.
+    """
+    below = sorted((row for row in rows if row["accuracy"] < low), key=lambda row: known_ms(data, row))
+    first, last = x["range"]
+    places = [math.log10(known_ms(data, row)) if x.get("type") == "log" else known_ms(data, row) for row in below]
+    return [
+        {
+            "x": place,
+            "y": low,
+            "xanchor": "left" if place < (first + last) / 2 else "right",
+            "yanchor": "bottom",
+            "yshift": 10 + EDGE_LINE_PX * line,
+            "text": escape(f"{row['name']}: {percent(row['accuracy'])}, off the scale"),
+            "font": {"size": 11},
+            "showarrow": False,
+        }
+        for line, (row, place) in enumerate(zip(below, places, strict=True))
+    ]
 
 
 def latency_kind(rows: Sequence[Row]) -> str:
     """`measured` if all of these trained networks were measured, else both kinds."""
     return "measured" if all(measured_ms(row) is not None for row in rows) else "measured or predicted"
-
-
-def label_positions(data: ReportData, rows: Sequence[Row], times: Sequence[float], low: float) -> list[str]:
-    """Beside each point; on the lower edge above it, to the left and the right in turns, as there may be several."""
-    edge = itertools.cycle(("top left", "top right"))
-    return [label_position(known_ms(data, row), times) if row["accuracy"] >= low else next(edge) for row in rows]
 
 
 def label_position(latency_ms: float, times: Sequence[float]) -> str:

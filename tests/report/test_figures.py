@@ -65,7 +65,16 @@ def test_a_hand_designed_model_far_below_does_not_flatten_the_front(complete: Re
     assert with_far.layout.yaxis.range == usual.layout.yaxis.range
     trace = next(trace for trace in with_far.data if trace.name.startswith("hand-designed (test"))
     assert trace.y[-1] == with_far.layout.yaxis.range[0] and trace.marker.symbol[-1] == "triangle-down"
-    assert "1.0\u00a0%, off the scale" in trace.text[-1] and trace.customdata[-1][1] == 0.01
+    assert trace.text[-1] == "" and trace.customdata[-1][1] == 0.01
+
+
+def test_names_on_the_lower_edge_stand_on_lines_of_their_own(complete: ReportData) -> None:
+    far = [
+        complete.compare[-1] | {"kind": "hand-designed", "name": name, "accuracy": 0.01} for name in ("far", "farther")
+    ]
+    notes = pareto_front(replace(complete, compare=(*complete.compare, *far))).layout.annotations
+    assert [note.text for note in notes] == [f"{name}: 1.0\u00a0%, off the scale" for name in ("far", "farther")]
+    assert notes[1].yshift - notes[0].yshift > notes[0].font.size
 
 
 def test_a_large_cloud_is_thinned_and_a_failed_evaluation_is_not_drawn(complete: ReportData) -> None:

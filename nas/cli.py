@@ -342,6 +342,52 @@ def compare_command(
     give(result, as_json, [*lines, "next: nas report"])
 
 
+@app.command("audit")
+def audit_command(
+    subnets: Annotated[int, typer.Option("--subnets", min=3, help="Networks trained alone, from scratch.")] = 12,
+    presets: Annotated[bool, typer.Option("--presets", help="The presets of the space as well.")] = False,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Whose table to audit [that of the newest search, else cpu].")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Trainings per network; from two on the noise ceiling is printed.")
+    ] = 1,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Of each [those of the supernet].")] = None,
+    run: Run = None,
+    overrides: Set = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how far the numbers can be trusted: inherited against stand-alone accuracy, table against whole networks.
+
+    Killed, it goes on when it is started again. Exit code 4: the order may be chance (the 95 % interval of Kendall's
+    tau begins at 0 or below), or the latency table failed its validation.
+
+    \b
+    Examples:
+      nas audit --subnets 24
+      nas audit --subnets 12 --presets --seeds 2 --device cpu
+    """
+    from nas.workflows.audit import audit, audit_lines
+
+    settings = {"epochs": epochs} if epochs is not None else {}
+    found = audit(
+        run=run,
+        subnets=subnets,
+        presets=presets,
+        device=device,
+        seeds=seeds,
+        seed=seed,
+        settings=settings,
+        overrides=overrides or [],
+        talk=talk_of(quiet),
+    )
+    give(found, as_json, [*audit_lines(found), "next: nas report"])
+    if found["failed"]:
+        raise NasCheckFailed("; ".join(found["failed"]))
+
+
 @app.command("report")
 def report_command(
     output: Annotated[Path | None, typer.Option("--output", help="File to write; default RUN/report.html.")] = None,

@@ -20,6 +20,7 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 MIXERS = ROOT / "docs" / "mixers.md"
 LATENCY = ROOT / "docs" / "latency.md"
 BITS = ROOT / "docs" / "bits.md"
+TRAINING = ROOT / "docs" / "training.md"
 PAGES = [
     README,
     ROOT / "CONTRIBUTING.md",
@@ -28,6 +29,7 @@ PAGES = [
     MIXERS,
     LATENCY,
     BITS,
+    TRAINING,
     *DECISIONS,
 ]
 

@@ -35,6 +35,7 @@ class ReportData:
     compare: tuple[Row, ...] = ()  # rows of compare.csv
     table: Row = field(default_factory=dict)  # header of the latency table, `validation` included
     training: tuple[Row, ...] = ()  # rows of training.jsonl
+    audit: Row = field(default_factory=dict)  # audit.json: networks trained alone against what they inherit
     transfer: tuple[Row, ...] = ()  # rows of transfer.csv: fronts on each other's device
 
 

@@ -135,6 +135,33 @@ def predicted_against_measured(data: ReportData) -> go.Figure:
     return figure(traces, x, y, height=460)
 
 
+def inherited_against_alone(data: ReportData) -> go.Figure:
+    """Networks of an audit: inherited over stand-alone accuracy; the line is where both are equal."""
+    import plotly.graph_objects as go
+
+    networks = data.audit["networks"]
+    line = ends([row["alone"] for row in networks])
+    traces = [go.Scatter(x=line, y=line, mode="lines", name="inherited = alone", line={"color": GREY})]
+    for label, symbol, fill, is_preset in (("sampled", "circle", BLUE, False), ("preset", "diamond", ORANGE, True)):
+        rows = [row for row in networks if (row["preset"] is not None) == is_preset]
+        if not rows:
+            continue
+        traces.append(
+            go.Scatter(
+                x=[row["alone"] for row in rows],
+                y=[row["inherited"] for row in rows],
+                mode="markers",
+                name=label,
+                marker={"symbol": symbol, "color": fill, "size": 9},
+                text=[escape(str(row["preset"] or row["id"])) for row in rows],
+                hovertemplate="%{text}<br>alone %{x:.1%}<br>inherited %{y:.1%}<extra></extra>",
+            )
+        )
+    x = {"title": {"text": "trained alone (validation)"}, "tickformat": ".1%"}
+    y = {"title": {"text": "inherited (validation)"}, "tickformat": ".1%"}
+    return figure(traces, x, y, height=460)
+
+
 def ends(values: Sequence[float]) -> list[float]:
     """The smallest and the largest value."""
     return [min(values), max(values)]

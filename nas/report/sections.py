@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from html import escape
 
-from nas.report import devices, drawing, evidence, presets, results
+from nas.report import devices, drawing, evidence, presets, ranking, results
 from nas.report.content import ReportData, Row
 from nas.report.findings import portraits
 from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plain, table
@@ -74,6 +74,7 @@ SECTIONS: tuple[Section, ...] = (
     ("comparison", "Against hand-designed models", results.comparison),
     ("devices", "Fronts on other devices", devices.transfer),
     ("fidelity", "Is the latency table right?", evidence.fidelity),
+    ("ranking", "Does the supernet rank networks rightly?", ranking.ranking),
     ("training", "Training of the supernet", evidence.training),
     ("search", "Progress of the search", evidence.search_progress),
     ("choices", "What the front chose", evidence.choices),

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -33,6 +33,7 @@ from nas.workflows.provenance import check_weights
 from nas.workflows.weights import load_supernet, save_tensors
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
+Trained = TypeVar("Trained")
 
 
 def finetune(
@@ -137,13 +138,13 @@ def train_models(
 
 
 def side_by_side(
-    names: Sequence[str], what: str, train: Callable[[str, OnStep], nn.Module], steps: int, talk: Talk
-) -> dict[str, nn.Module]:
+    names: Sequence[str], what: str, train: Callable[[str, OnStep], Trained], steps: int, talk: Talk
+) -> dict[str, Trained]:
     """Call `train` for each name, two at a time, each of `steps` steps; give the results by name."""
     done = dict.fromkeys(names, 0)
     stopped = Event()
 
-    def watched(name: str) -> nn.Module:
+    def watched(name: str) -> Trained:
         def on_step(step: int, total: int) -> None:
             if stopped.is_set():
                 raise CancelledError

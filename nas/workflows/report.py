@@ -11,7 +11,7 @@ from typing import Any
 from nas.errors import NasError
 from nas.report import ReportData, render
 from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
-from nas.workflows.provenance import check_table
+from nas.workflows.provenance import check_table, digest
 from nas.workflows.tables import searched_table
 
 NUMBERS = (
@@ -60,8 +60,19 @@ def gather(run: Path) -> ReportData:
         compare=tuple(compare_row(row) for row in compared(run)),
         table=table.header,
         training=tuple(read_rows(run / "training.jsonl")),
+        audit=audited(run),
         transfer=transfer_rows(run, device),
     )
+
+
+def audited(run: Path) -> dict[str, Any]:
+    """Read what an audit of these very weights found; `NasError` where the supernet was trained further since."""
+    if not (run / "audit.json").exists():
+        return {}
+    found = read_json(run / "audit.json")
+    if found["weights_sha256"] != digest(run / "supernet.safetensors"):
+        raise NasError(f"the supernet of {run} has changed since its audit", f"Audit again: nas audit --run {run}")
+    return found
 
 
 def transfer_rows(run: Path, device: str) -> tuple[dict[str, Any], ...]:

@@ -85,6 +85,17 @@ def made_up_validation(rng: Random) -> dict[str, Any]:
     return figures | {"macs_mape": 0.21, "macs_tau": 0.71, "n": 14, "networks": networks}
 
 
+def made_up_audit(rows: list[dict[str, Any]], rng: Random) -> dict[str, Any]:
+    networks = [
+        {"id": row["id"], "preset": "vim" if number == 3 else None, "inherited": row["accuracy"]}
+        | {"alone": row["accuracy"] + 0.02 + rng.gauss(0, 0.005), "macs": row["macs"], "latency_ms": row["latency_ms"]}
+        for number, row in enumerate(rows[:12])
+    ]
+    figures = {"kendall_tau": 0.71, "low": 0.42, "high": 0.9, "spearman": 0.86, "n": 12, "mean_gap": 0.02}
+    figures |= {"spearman_low": 0.6, "spearman_high": 0.97, "ceiling": {"kendall_tau": 0.88}}
+    return {"ranking": figures, "networks": networks, "epochs": 5}
+
+
 def made_up_report(seed: int = 0, evaluations: int = 300) -> ReportData:
     rng = Random(seed)
     rows = [made_up_evaluation(rng, 0x3FA9C01B00 + 7919 * number) for number in range(evaluations)]
@@ -143,6 +154,7 @@ def made_up_report(seed: int = 0, evaluations: int = 300) -> ReportData:
         compare=compare,
         table={"device": "cpu", "validation": made_up_validation(rng)},
         training=training,
+        audit=made_up_audit(rows, rng),
     )
 
 

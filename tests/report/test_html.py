@@ -88,7 +88,7 @@ def test_links_labels_and_figures_point_at_what_exists(page: Page) -> None:
 
 def test_every_figure_has_a_caption_and_its_data(page: Page) -> None:
     names = page.attributes("data-figure")
-    expected = ("front", "fidelity", "training", "hypervolume", "kinds", "directions")
+    expected = ("front", "fidelity", "ranking", "training", "hypervolume", "kinds", "directions")
     assert names == [f"{name}-figure" for name in expected]
     assert [tag for tag, _ in page.tags].count("figcaption") == len(names)
     assert all(json.loads(page.scripts[name])["data"] for name in names)

@@ -1,0 +1,59 @@
+"""Architectures spread evenly over a cost: a sample that speaks for a whole space, not for its middle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas.space.architecture import Architecture
+from nas.space.bits import without_bits
+from nas.space.search_space import SearchSpace
+
+BINS = 6  # of equal width in the logarithm of the cost
+POOL = 50  # candidates drawn for each architecture wanted
+
+
+def draw_pool(space: SearchSpace, count: int, rng: np.random.Generator) -> list[Architecture]:
+    """Draw distinct float architectures to choose `count` from; all there are in a space of few."""
+    drawn = (without_bits(space.sample(rng)) for _ in range(POOL * count))
+    return list(dict.fromkeys(drawn))
+
+
+def spread(pool: Sequence[Architecture], costs: Sequence[float], count: int) -> list[Architecture]:
+    """Choose `count` of `pool`, or all there are: equally many of each range of the cost, kinds of blocks balanced.
+
+    The next one comes from the range that has fewest, and is the one whose kinds were chosen least in their stages.
+    """
+    bins = cost_bins(np.asarray(costs, dtype=float), BINS)
+    left = {each: [k for k in range(len(pool)) if bins[k] == each] for each in sorted(set(bins.tolist()))}
+    taken, used = dict.fromkeys(left, 0), Counter[tuple[int, str]]()
+    chosen: list[Architecture] = []
+    while left and len(chosen) < count:
+        each = min(left, key=lambda name: taken[name])
+        best = min(left[each], key=lambda k: mean_use(pool[k], used))
+        left[each].remove(best)
+        taken[each] += 1
+        if not left[each]:
+            del left[each]
+        used.update(kinds_of(pool[best]))
+        chosen.append(pool[best])
+    return chosen
+
+
+def cost_bins(costs: np.ndarray, count: int) -> np.ndarray:
+    """Number the range that each cost [n] falls in: `count` ranges of equal width in the logarithm."""
+    edges = np.geomspace(costs.min(), costs.max(), count + 1)[1:-1]
+    return np.searchsorted(edges, costs, side="right")
+
+
+def kinds_of(architecture: Architecture) -> list[tuple[int, str]]:
+    """List (stage, kind) of every block."""
+    return [(s, block.kind) for s, stage in enumerate(architecture.stages) for block in stage.blocks]
+
+
+def mean_use(architecture: Architecture, used: Counter[tuple[int, str]]) -> float:
+    """Say how often the kinds of an architecture were used in their stages, on average."""
+    kinds = kinds_of(architecture)
+    return sum(used[each] for each in kinds) / len(kinds)

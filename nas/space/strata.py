@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from nas.space.bits import without_bits
 from nas.space.search_space import SearchSpace
 
 BINS = 6  # of equal width in the logarithm of the cost
+RANGE_POOL = 200  # architectures drawn for each range that a training samples from
 POOL = 50  # candidates drawn for each architecture wanted
 
 
@@ -57,3 +58,13 @@ def mean_use(architecture: Architecture, used: Counter[tuple[int, str]]) -> floa
     """Say how often the kinds of an architecture were used in their stages, on average."""
     kinds = kinds_of(architecture)
     return sum(used[each] for each in kinds) / len(kinds)
+
+
+def by_cost(
+    space: SearchSpace, cost: Callable[[Architecture], float], bins: int, seed: int
+) -> list[list[Architecture]]:
+    """Draw float architectures and sort them into `bins` ranges of their cost; ranges without any are left out."""
+    pool = draw_pool(space, RANGE_POOL * bins // POOL, np.random.default_rng([seed, 8]))
+    numbers = cost_bins(np.array([cost(each) for each in pool]), bins)
+    found = [[each for each, number in zip(pool, numbers, strict=True) if number == k] for k in range(bins)]
+    return [each for each in found if each]

@@ -14,7 +14,7 @@ from nas.space.operator import ACTIVATION_BITS
 from nas.space.search_space import SearchSpace
 from nas.supernet.elastic import run_sliced
 from nas.supernet.quantizer import initialised
-from nas.supernet.sampling import rotation, with_kinds
+from nas.supernet.rotation import rotation, with_kinds
 from nas.supernet.subnet import resize
 from nas.supernet.supernet import Supernet, placed_operators
 

@@ -2,39 +2,143 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from nas.space.architecture import Architecture, Block, Stage
-from nas.space.bits import uniform, with_bits
-from nas.space.cost import operator_cost
-from nas.space.operator import place
-from nas.space.search_space import SearchSpace, StageSpace
+from nas.space.architecture import Architecture
+from nas.space.bits import uniform, with_bits, without_bits
+from nas.space.search_space import SearchSpace
+from nas.supernet.rotation import rotation, with_kinds
+from nas.supernet.supernet import slot_name
+
+CANDIDATES = 3  # that attentive sampling chooses one of
+MOST_IMPORTANCE = 0.5  # share of importance in the chances of kinds
 
 
-def sandwich(
-    space: SearchSpace, step: int, seed: int, num_random: int = 2, widths: tuple[int, ...] = ()
-) -> list[Architecture]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A step, and all that the choice of its subnets may look at.
+
+    `space` holds the choices that have joined by now, `done` is the share of all steps that lie behind. `bins` gives
+    architectures by rising cost, `score` a subnet's loss on the step's batch, `gradient` the running norm of the
+    gradients of a shared module, by its name.
+    """
+
+    space: SearchSpace
+    step: int
+    seed: int
+    num_random: int
+    done: float
+    bins: Callable[[], list[list[Architecture]]]
+    score: Callable[[Architecture], float]
+    gradient: Callable[[str], float]
+
+
+def sandwich(turn: Turn, sampling: str = "rotation", widths: tuple[int, ...] = ()) -> list[Architecture]:
     """Give the subnets of a step: a largest one first (the teacher), random ones, the smallest last.
 
-    Sandwich rule (Yu & Huang 2019, arXiv 1903.05134). The kinds of the largest and of each random subnet come from a
-    fair rotation: after any full cycle the largest has trained every kind in every slot equally often (a random one,
-    whose depth is drawn too, in expectation). With one fixed largest subnet, its kinds are trained four times as often
-    as the others and the ranking is biased towards them.
+    Sandwich rule (Yu & Huang 2019, arXiv 1903.05134); the first ones are drawn by one of `SAMPLINGS`.
     With integer bit-widths, the largest stays float and has a copy of 8 bits, the smallest takes the fewest bits, and
     half of the random ones are uniform: independent draws alone would never show the ends.
-    A pure function of (seed, step): a resumed training draws the same subnets.
+    A function of the turn: a resumed training draws the same subnets.
     """
-    rng = np.random.default_rng([seed, step, 1])
-    largest = with_kinds(space, rotation(space, step, seed, member=0), rng, largest=True)
-    drawn = [
-        with_kinds(space, rotation(space, step, seed, member=1 + index), rng, largest=False)
-        for index in range(num_random)
-    ]
+    space = turn.space
+    largest, *drawn = SAMPLINGS[sampling](turn)
     if not widths:
         return [largest, *drawn, space.smallest()]
-    rng = np.random.default_rng([seed, step, 4])
+    rng = np.random.default_rng([turn.seed, turn.step, 4])
     drawn = [drawn_bits(space, each, widths, rng) for each in drawn]
     return [largest, uniform(space, largest, max(widths)), *drawn, uniform(space, space.smallest(), min(widths))]
+
+
+def rotating(turn: Turn) -> list[Architecture]:
+    """Draw every slot's kind from a fair rotation, of the largest subnet too; the rest uniformly.
+
+    After any full cycle the largest has trained every kind in every slot equally often (a random one, whose depth is
+    drawn too, in expectation). With one fixed largest subnet, its kinds are trained four times as often as the others
+    and the ranking is biased towards them.
+    """
+    rng = np.random.default_rng([turn.seed, turn.step, 1])
+    members = range(1 + turn.num_random)
+    kinds = [rotation(turn.space, turn.step, turn.seed, member) for member in members]
+    return [with_kinds(turn.space, kinds[member], rng, largest=member == 0) for member in members]
+
+
+def independent(turn: Turn) -> list[Architecture]:
+    """Take the one largest subnet and draw every gene of the random ones uniformly, as BigNAS does: the plain rule."""
+    rng = np.random.default_rng([turn.seed, turn.step, 1])
+    return [turn.space.largest(), *(without_bits(turn.space.sample(rng)) for _ in range(turn.num_random))]
+
+
+def by_complexity(turn: Turn) -> list[Architecture]:
+    """Draw a range of the cost uniformly, then one of its subnets: small and large ones as often as middling ones.
+
+    The probabilities depend on complexity as in ShiftNAS (Zhang et al. 2023, arXiv 2307.08300), but are not learned.
+    """
+    return [largest_in_turn(turn), *(drawn[0] for drawn in candidates(turn, 1))]
+
+
+def attentive_best(turn: Turn) -> list[Architecture]:
+    """Train the best of CANDIDATES subnets of a range of the cost: those that a Pareto front is made of.
+
+    AttentiveNAS, BestUp (Wang et al. 2021, arXiv 2011.09011), judged by the loss on the step's batch.
+    """
+    return [largest_in_turn(turn), *(min(few, key=turn.score) for few in candidates(turn, CANDIDATES))]
+
+
+def attentive_worst(turn: Turn) -> list[Architecture]:
+    """Train the worst of CANDIDATES subnets of a range of the cost: those that lag behind (AttentiveNAS, WorstUp)."""
+    return [largest_in_turn(turn), *(max(few, key=turn.score) for few in candidates(turn, CANDIDATES))]
+
+
+def by_gradient(turn: Turn) -> list[Architecture]:
+    """Draw each slot's kind in proportion to the norm of its gradients, mixed with uniform draws.
+
+    Path importance of PA&DA (Lu et al. 2023, arXiv 2302.14772): the gradients' variance is then least. The share of
+    importance grows with the training up to MOST_IMPORTANCE, as with all of it kinds with small gradients would starve.
+    """
+    rng = np.random.default_rng([turn.seed, turn.step, 1])
+    drawn = []
+    for _ in range(turn.num_random):
+        kinds = [
+            [drawn_kind(turn, s, b, tuple(stage.kinds), rng) for b in range(max(stage.depths))]
+            for s, stage in enumerate(turn.space.stages)
+        ]
+        drawn.append(with_kinds(turn.space, kinds, rng, largest=False))
+    return [largest_in_turn(turn), *drawn]
+
+
+def drawn_kind(turn: Turn, stage: int, block: int, kinds: tuple[str, ...], rng: np.random.Generator) -> str:
+    """Draw the kind of one slot by its gradients."""
+    norms = np.array([turn.gradient(f"{slot_name(stage, block)}-{kind}") for kind in kinds])
+    share = min(MOST_IMPORTANCE, turn.done) if norms.all() else 0.0  # a kind that was never trained has no norm
+    chances = share * norms / max(norms.sum(), 1e-30) + (1 - share) / len(kinds)
+    return kinds[int(rng.choice(len(kinds), p=chances / chances.sum()))]
+
+
+def largest_in_turn(turn: Turn) -> Architecture:
+    """Give the largest subnet of the kinds whose turn it is."""
+    rng = np.random.default_rng([turn.seed, turn.step, 1])
+    return with_kinds(turn.space, rotation(turn.space, turn.step, turn.seed, member=0), rng, largest=True)
+
+
+def candidates(turn: Turn, count: int) -> list[list[Architecture]]:
+    """Draw for each random subnet of a step a range of the cost, and `count` of its architectures."""
+    rng, bins = np.random.default_rng([turn.seed, turn.step, 7]), turn.bins()
+    ranges = [bins[int(rng.integers(len(bins)))] for _ in range(turn.num_random)]
+    return [[each[int(k)] for k in rng.integers(len(each), size=count)] for each in ranges]
+
+
+SAMPLINGS: dict[str, Callable[[Turn], list[Architecture]]] = {
+    "rotation": rotating,
+    "uniform": independent,
+    "complexity": by_complexity,
+    "attentive-best": attentive_best,
+    "attentive-worst": attentive_worst,
+    "gradient": by_gradient,
+}
 
 
 def drawn_bits(
@@ -50,46 +154,3 @@ def drawn_bits(
         return there[int(rng.integers(len(there)))]
 
     return with_bits(space, architecture, choose)
-
-
-def rotation(space: SearchSpace, step: int, seed: int, member: int) -> list[list[str]]:
-    """Give a kind for every slot of every stage: each slot walks through its own shuffled list of all its kinds."""
-    chosen = []
-    for s, stage in enumerate(space.stages):
-        kinds = list(stage.kinds)
-        cycle, turn = divmod(step, len(kinds))
-        row = []
-        for b in range(max(stage.depths)):
-            order = np.random.default_rng([seed, cycle, member, s, b, 2]).permutation(len(kinds))
-            row.append(kinds[order[turn]])
-        chosen.append(row)
-    return chosen
-
-
-def with_kinds(space: SearchSpace, kinds: list[list[str]], rng: np.random.Generator, largest: bool) -> Architecture:
-    """Give an architecture whose blocks have the given kinds: the largest of them, or one drawn at random."""
-    resolution = max(space.resolutions) if largest else int(rng.choice(space.resolutions))
-    stages = []
-    for stage, row, grid in zip(space.stages, kinds, space.grids(resolution), strict=True):
-        width = max(stage.widths) if largest else int(rng.choice(stage.widths))
-        depth = max(stage.depths) if largest else int(rng.choice(stage.depths))
-        if largest:
-            blocks = [largest_block(stage, kind, width, grid, rng) for kind in row[:depth]]
-        else:
-            blocks = [random_block(stage, kind, rng) for kind in row[:depth]]
-        stages.append(Stage(width, tuple(blocks), stage.stride))
-    return Architecture(resolution, tuple(stages), space.stem)
-
-
-def random_block(stage: StageSpace, kind: str, rng: np.random.Generator) -> Block:
-    """Draw one of the stage's float blocks of this kind."""
-    blocks = [block for block in stage.blocks if (block.kind, block.bits) == (kind, "fp")]
-    return blocks[int(rng.integers(len(blocks)))]
-
-
-def largest_block(stage: StageSpace, kind: str, width: int, grid: int, rng: np.random.Generator) -> Block:
-    """Give the stage's float block of this kind with most MACs; drawn among those that tie (sets of directions)."""
-    blocks = [block for block in stage.blocks if (block.kind, block.bits) == (kind, "fp")]
-    macs = [operator_cost(place(block, width, grid)).macs for block in blocks]
-    ties = [block for block, cost in zip(blocks, macs, strict=True) if cost == max(macs)]
-    return ties[int(rng.integers(len(ties)))]

@@ -12,13 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.errors import NasError
+from nas.errors import NasError, did_you_mean
 from nas.space.architecture import Architecture
+from nas.space.cost import architecture_cost
+from nas.space.search_space import SearchSpace
+from nas.space.strata import by_cost
 from nas.supernet.averaging import WeightAverage
-from nas.supernet.losses import child_loss
+from nas.supernet.losses import LOSSES, child_loss
 from nas.supernet.phases import begin_steps, joins
-from nas.supernet.sampling import sandwich
+from nas.supernet.sampling import SAMPLINGS, Turn, sandwich
+from nas.supernet.shrinking import joined
 from nas.supernet.supernet import Supernet
+
+COST_RANGES = 20  # of latency or MACs, that some samplings draw from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +40,22 @@ class SupernetRecipe:
     ema_share: float = 0.04  # of all steps, that the average of the weights looks back over
     distill: float = 0.3
     num_random: int = 2
+    sampling: str = "rotation"  # one of SAMPLINGS
+    sampling_device: str = ""  # whose latency table gives the ranges of costs; MACs without one
+    loss: str = "distillation"  # one of LOSSES
+    split_batch: bool = False  # each random subnet sees its share of the batch only
+    warm_start: str = ""  # a run, or a safetensors file, whose weights it begins with
+    depth_after: float = 0.0  # share of all steps that only the largest depths are trained
+    width_after: float = 0.0  # and only the largest widths, resolutions and settings of blocks
     bits_after: float = 0.5  # share of all steps that only float subnets are trained, where a space has integer bits
     low_bits_after: float = 0.75  # and that no subnets of fewer than 8 bits are
     step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
+
+    def __post_init__(self) -> None:
+        for name, known in (("sampling", SAMPLINGS), ("loss", LOSSES)):
+            value = getattr(self, name)
+            if value not in known:
+                raise NasError(f"no {name} '{value}'", did_you_mean(value, known))
 
 
 class SupernetTraining:
@@ -47,7 +66,14 @@ class SupernetTraining:
     as one subnet spread over two cores is (measured), and on free cores they are a tenth faster.
     """
 
-    def __init__(self, supernet: Supernet, recipe: SupernetRecipe, seed: int, steps_per_epoch: int) -> None:
+    def __init__(
+        self,
+        supernet: Supernet,
+        recipe: SupernetRecipe,
+        seed: int,
+        steps_per_epoch: int,
+        cost: Callable[[Architecture], float] | None = None,
+    ) -> None:
         self.supernet, self.recipe, self.seed = supernet, recipe, seed
         self.total_steps = recipe.epochs * steps_per_epoch
         self.steps_per_epoch = steps_per_epoch
@@ -59,11 +85,50 @@ class SupernetTraining:
             parameter_groups(supernet, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
         )
         self.joins = joins(supernet.space, self.total_steps, (recipe.bits_after, recipe.low_bits_after))
+        self.cost = cost or (lambda each: float(architecture_cost(each, supernet.space.num_classes).macs))
+        self.spaces: dict[tuple[bool, bool], SearchSpace] = {}  # what has joined: depths, widths
+        self.ranges: dict[tuple[bool, bool], list[list[Architecture]]] = {}
 
     @property
     def epoch(self) -> int:
         """Number of finished epochs."""
         return self.step // self.steps_per_epoch
+
+    def turn(self, images: Tensor, labels: Tensor) -> Turn:
+        """Describe the coming step to what draws its subnets."""
+        recipe, done = self.recipe, self.step / self.total_steps
+        key = done >= recipe.depth_after, done >= recipe.width_after
+        if key not in self.spaces:
+            self.spaces[key] = joined(self.supernet.space, *key)
+
+        def bins() -> list[list[Architecture]]:
+            if key not in self.ranges:
+                self.ranges[key] = by_cost(self.spaces[key], self.cost, COST_RANGES, self.seed)
+            return self.ranges[key]
+
+        @torch.no_grad()
+        def score(architecture: Architecture) -> float:
+            return F.cross_entropy(self.supernet(images, architecture), labels).item()
+
+        return Turn(
+            space=self.spaces[key],
+            step=self.step,
+            seed=self.seed,
+            num_random=recipe.num_random,
+            done=done,
+            bins=bins,
+            score=score,
+            gradient=self.gradient_norm,
+        )
+
+    def gradient_norm(self, name: str) -> float:
+        """Give the running norm of the gradients of a shared module, as Adam's second moments hold it; 0 before any."""
+        squares, (_, beta) = 0.0, self.optimizer.defaults["betas"]
+        for parameter in self.supernet.shared[name].parameters():
+            moments = self.optimizer.state.get(parameter, {})
+            if "exp_avg_sq" in moments:
+                squares += float(moments["exp_avg_sq"].sum() / (1 - beta ** float(moments["step"])))
+        return math.sqrt(squares)
 
     def state(self) -> dict[str, Tensor]:
         """Give every tensor that the rest of the training depends on, by name; `restore` takes it back."""
@@ -152,17 +217,18 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
     """
     recipe, supernet, twin = training.recipe, training.supernet, training.twin
     widths = enabled_widths(training, images)
-    largest, *drawn, smallest = sandwich(supernet.space, training.step, training.seed, recipe.num_random, widths)
+    largest, *drawn, smallest = sandwich(training.turn(images, labels), recipe.sampling, widths)
     training.optimizer.zero_grad(set_to_none=True)  # AdamW then leaves weights that no subnet used as they are
     twin.zero_grad(set_to_none=True)
     teacher: Future[Tensor] = Future()
-    beside = training.second_thread.submit(train_children, twin, drawn, images, labels, teacher, recipe.distill)
+    parts = len(drawn) if recipe.split_batch else 1
+    beside = training.second_thread.submit(train_children, twin, drawn, images, labels, teacher, recipe, parts)
     try:
         logits = supernet(images, largest)
         teacher.set_result(logits.detach())
         loss = F.cross_entropy(logits, labels)
         loss.backward()
-        train_children(supernet, [smallest], images, labels, teacher, recipe.distill)
+        train_children(supernet, [smallest], images, labels, teacher, recipe, 1)
     finally:
         teacher.cancel()  # does nothing once it has its result; else it ends the other thread's wait
         wait([beside])
@@ -192,12 +258,20 @@ def train_children(
     images: Tensor,
     labels: Tensor,
     teacher: Future[Tensor],
-    distill: float,
+    recipe: SupernetRecipe,
+    parts: int,
 ) -> None:
-    """Add the gradients of some subnets; all run forward before the first one waits for the teacher's logits."""
-    outputs = [supernet(images, architecture) for architecture in architectures]
-    for logits in outputs:
-        child_loss(logits, teacher.result(), labels, distill).backward()
+    """Add the gradients of some subnets; all run forward before the first one waits for the teacher's logits.
+
+    The batch is cut into `parts`, which the subnets see in turn (several architectures per batch: Liao et al. 2021,
+    ViT-ResNAS, arXiv 2109.00642).
+    """
+    shares = [range(k * len(labels) // parts, (k + 1) * len(labels) // parts) for k in range(parts)]
+    taken = [slice(shares[k % parts].start, shares[k % parts].stop) for k in range(len(architectures))]
+    outputs = [supernet(images[share], each) for share, each in zip(taken, architectures, strict=True)]
+    for logits, share in zip(outputs, taken, strict=True):
+        loss = child_loss(logits, teacher.result()[share], labels[share], recipe.distill, recipe.loss)
+        (loss / parts).backward()
 
 
 def add_gradients(supernet: Supernet, twin: Supernet) -> None:

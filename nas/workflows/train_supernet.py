@@ -35,6 +35,9 @@ from nas.space.search_space import SearchSpace
 from nas.supernet.supernet import Supernet
 from nas.supernet.threads import divided_cores
 from nas.supernet.training import SupernetRecipe, SupernetTraining, train_epoch
+from nas.workflows.provenance import digest
+from nas.workflows.tables import table_of
+from nas.workflows.warm_start import warm_start
 from nas.workflows.weights import load_tensors, save_tensors
 
 LOGGED_SAMPLES = 1000  # of the validation split, for the accuracies in training.jsonl
@@ -59,6 +62,7 @@ def train_supernet(
     if dataset.num_train < recipe.batch_size:
         raise NasError(f"'{dataset.name}' has fewer images than a batch of {recipe.batch_size}", "--set batch_size=8")
     asked = {"space": search_space.name, "data": data, "recipe": dataclasses.asdict(recipe)}
+    asked |= {"sources": sources_of(recipe, search_space, talk)}
     if resume:
         run = find_run(run)
         check_same(run, asked, seed, search_space)
@@ -71,6 +75,17 @@ def train_supernet(
             options = {"space": str(space), "data": data, "seed": seed, "settings": dataclasses.asdict(recipe)}
             write_config(run, options)
         return train_in(run, search_space, dataset, recipe, seed, talk)
+
+
+def sources_of(recipe: SupernetRecipe, space: SearchSpace, talk: Talk) -> dict[str, str]:
+    """Give the digests of what a training reads besides its data: a resumed one must find it unchanged."""
+    found = {}
+    if recipe.warm_start:
+        path = Path(recipe.warm_start)
+        found["warm_start"] = digest(path / "supernet.safetensors" if path.is_dir() else path)
+    if recipe.sampling_device:
+        found["sampling_device"] = table_of(recipe.sampling_device, space, talk).header["csv_sha256"]
+    return found
 
 
 def command_of(space: str, data: str, seed: int, recipe: SupernetRecipe) -> str:
@@ -100,7 +115,12 @@ def train_in(
         torch.manual_seed(seed)
         supernet = Supernet(space)
     steps = dataset.num_train // recipe.batch_size
-    training = SupernetTraining(supernet, recipe, seed, steps)
+    if recipe.warm_start:
+        share = warm_start(supernet, Path(recipe.warm_start))
+        talk.say(f"warm start: {share:.0%} of the weights come from {recipe.warm_start}")
+    table = table_of(recipe.sampling_device, space, talk) if recipe.sampling_device else None
+    cost = None if table is None else (lambda each: table.predict(each).ms)
+    training = SupernetTraining(supernet, recipe, seed, steps, cost)
     state_file = run / "training_state.safetensors"
     if state_file.exists():
         training.restore(load_tensors(state_file))

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from nas.space.search_space import SearchSpace
+from nas.supernet.sampling import Turn
 from nas.supernet.supernet import Supernet
 
 
@@ -32,3 +33,14 @@ def make_supernet():
 @pytest.fixture
 def images():
     return torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def turn_of():
+    """Make the turn of a step of some space, in the middle of a training; what it looks at can be given."""
+
+    def make(space, step=0, seed=0, **given):
+        usual = {"num_random": 2, "done": 0.5, "bins": list, "score": lambda each: 0.0, "gradient": lambda name: 1.0}
+        return Turn(space=space, step=step, seed=seed, **{**usual, **given})
+
+    return make

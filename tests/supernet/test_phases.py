@@ -106,25 +106,25 @@ def test_widths_join_one_after_another(toy_bits):
     assert joins(SearchSpace.load("toy"), 100, (0.5, 0.75)) == {}
 
 
-def test_a_float_largest_subnet_teaches_in_every_step(toy_bits):
+def test_a_float_largest_subnet_teaches_in_every_step(toy_bits, turn_of):
     for step in range(20):
-        largest, copy, *drawn, smallest = sandwich(toy_bits, step, 0, 2, (8, 4))
+        largest, copy, *drawn, smallest = sandwich(turn_of(toy_bits, step), widths=(8, 4))
         assert largest == uniform(toy_bits, largest, "fp")
         assert copy == uniform(toy_bits, largest, 8)
         assert smallest == uniform(toy_bits, toy_bits.smallest(), 4)
         assert len(drawn) == 2 and all(each in toy_bits for each in drawn)
 
 
-def test_half_of_the_random_subnets_have_uniform_bits(toy_bits):
-    drawn = [each for step in range(300) for each in sandwich(toy_bits, step, 0, 2, (8, 4))[2:-1]]
+def test_half_of_the_random_subnets_have_uniform_bits(toy_bits, turn_of):
+    drawn = [each for step in range(300) for each in sandwich(turn_of(toy_bits, step), widths=(8, 4))[2:-1]]
     profiles = [{uniform(toy_bits, each, bits) for bits in ("fp", 8, 4)} for each in drawn]
     share = sum(each in same for each, same in zip(drawn, profiles, strict=True)) / len(drawn)
     assert 0.5 < share < 0.7  # a few mixed draws are uniform by chance
 
 
-def test_before_any_width_joins_all_subnets_are_float(toy_bits):
+def test_before_any_width_joins_all_subnets_are_float(toy_bits, turn_of):
     for step in range(20):
-        assert all(each == uniform(toy_bits, each, "fp") for each in sandwich(toy_bits, step, 0))
+        assert all(each == uniform(toy_bits, each, "fp") for each in sandwich(turn_of(toy_bits, step)))
 
 
 def test_a_training_through_its_phases_lowers_every_loss_and_resumes_bit_for_bit(toy_bits):

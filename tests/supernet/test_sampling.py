@@ -1,33 +1,90 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
+from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
-from nas.supernet.sampling import rotation, sandwich, with_kinds
+from nas.space.strata import by_cost
+from nas.supernet.rotation import rotation, with_kinds
+from nas.supernet.sampling import SAMPLINGS, sandwich
+
+TINY = SearchSpace.load("scan-mix-tiny")
 
 
-def test_a_step_trains_a_largest_random_and_the_smallest_subnet():
-    space = SearchSpace.load("scan-mix-tiny")
-    largest, *drawn, smallest = sandwich(space, step=5, seed=0)
-    assert smallest == space.smallest() and len(drawn) == 2
-    assert all(each in space for each in (largest, *drawn))
+def macs(architecture):
+    return float(architecture_cost(architecture, 10).macs)
+
+
+@pytest.fixture(scope="module")
+def ranges():
+    return by_cost(TINY, macs, 10, seed=0)
+
+
+@pytest.fixture
+def tiny_turn(turn_of, ranges):
+    """A turn of `scan-mix-tiny` in which larger subnets have less loss and `basic` has the largest gradients."""
+    seen = {"bins": lambda: ranges, "score": lambda each: -macs(each)}
+    seen["gradient"] = lambda name: 4.0 if name.endswith("basic") else 1.0
+    return lambda step=0, seed=0, **given: turn_of(TINY, step, seed, **{**seen, **given})
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_a_step_trains_a_largest_random_and_the_smallest_subnet(tiny_turn, sampling):
+    largest, *drawn, smallest = sandwich(tiny_turn(step=5), sampling)
+    assert smallest == TINY.smallest() and len(drawn) == 2
+    assert all(each in TINY for each in (largest, *drawn))
     assert [stage.width for stage in largest.stages] == [24, 48, 96]
     assert all(len(stage.blocks) == 2 for stage in largest.stages) and largest.resolution == 32
 
 
-def test_the_subnets_of_a_step_depend_on_the_seed_and_the_step_alone():
-    space = SearchSpace.load("scan-mix-tiny")
-    assert sandwich(space, 7, seed=1) == sandwich(space, 7, seed=1)
-    assert sandwich(space, 7, seed=1) != sandwich(space, 8, seed=1) != sandwich(space, 8, seed=2)
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_the_subnets_of_a_step_depend_on_the_seed_and_the_step_alone(tiny_turn, sampling):
+    assert sandwich(tiny_turn(7, 1), sampling) == sandwich(tiny_turn(7, 1), sampling)
+    assert sandwich(tiny_turn(7, 1), sampling) != sandwich(tiny_turn(8, 1), sampling)
+    assert sandwich(tiny_turn(8, 1), sampling) != sandwich(tiny_turn(8, 2), sampling)
+
+
+def drawn_by(tiny_turn, sampling, steps=200, **given):
+    return [each for step in range(steps) for each in sandwich(tiny_turn(step, **given), sampling)[1:-1]]
+
+
+def test_complexity_sampling_draws_every_range_equally_often_as_uniform_sampling_does_not(tiny_turn, ranges):
+    number = {each: k for k, some in enumerate(ranges) for each in some}
+    counts = Counter(number[each] for each in drawn_by(tiny_turn, "complexity"))
+    assert len(counts) == len(ranges) and max(counts.values()) < 2.5 * min(counts.values())
+    sizes = [len(some) for some in ranges]
+    assert max(sizes) > 5 * min(sizes)
+
+
+def test_attentive_sampling_takes_the_best_or_the_worst_of_a_range(tiny_turn):
+    plain, best, worst = (
+        np.mean([macs(each) for each in drawn_by(tiny_turn, name)])
+        for name in ("complexity", "attentive-best", "attentive-worst")
+    )
+    assert worst < plain < best
+
+
+def test_kinds_with_larger_gradients_are_drawn_more_often_as_the_training_goes_on(tiny_turn):
+    def share(done):
+        drawn = drawn_by(tiny_turn, "gradient", done=done)
+        kinds = Counter(block.kind for each in drawn for block in each.stages[2].blocks)
+        return kinds["basic"] / kinds.total()
+
+    assert share(0.0) == pytest.approx(1 / 5, abs=0.05)
+    assert share(0.5) == pytest.approx(0.5 * 4 / 8 + 0.5 / 5, abs=0.06)
+    assert share(1.0) == pytest.approx(share(0.5), abs=0.06)  # never without a uniform part
+    unknown = drawn_by(tiny_turn, "gradient", done=1.0, gradient=lambda name: 0.0)
+    kinds = Counter(block.kind for each in unknown for block in each.stages[2].blocks)
+    assert max(kinds.values()) < 1.6 * min(kinds.values())
 
 
 def test_every_slot_sees_every_kind_equally_often_in_a_cycle():
-    space = SearchSpace.load("scan-mix-tiny")
     for member in (0, 1):
         seen = Counter(
             (s, b, kind)
             for step in range(5 * 3)  # a multiple of both numbers of kinds, 3 and 5
-            for s, row in enumerate(rotation(space, step, seed=0, member=member))
+            for s, row in enumerate(rotation(TINY, step, seed=0, member=member))
             for b, kind in enumerate(row)
         )
         assert {count for (s, _, _), count in seen.items() if s == 0} == {5}
@@ -35,11 +92,10 @@ def test_every_slot_sees_every_kind_equally_often_in_a_cycle():
 
 
 def test_random_members_have_the_kinds_of_the_rotation():
-    space = SearchSpace.load("scan-mix-tiny")
     rng = np.random.default_rng(0)
     for step in range(20):
-        kinds = rotation(space, step, seed=0, member=1)
-        drawn = with_kinds(space, kinds, rng, largest=False)
-        assert drawn in space
+        kinds = rotation(TINY, step, seed=0, member=1)
+        drawn = with_kinds(TINY, kinds, rng, largest=False)
+        assert drawn in TINY
         for stage, row in zip(drawn.stages, kinds, strict=True):
             assert [block.kind for block in stage.blocks] == row[: len(stage.blocks)]

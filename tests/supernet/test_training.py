@@ -1,10 +1,20 @@
+from concurrent.futures import Future
+
 import pytest
 import torch
 
 from nas.errors import NasError
 from nas.space.search_space import SearchSpace
+from nas.supernet.sampling import SAMPLINGS
 from nas.supernet.supernet import Supernet
-from nas.supernet.training import SupernetRecipe, SupernetTraining, learning_rate, train_epoch, train_step
+from nas.supernet.training import (
+    SupernetRecipe,
+    SupernetTraining,
+    learning_rate,
+    train_children,
+    train_epoch,
+    train_step,
+)
 
 
 def begin(space, seed=0, **recipe):
@@ -17,14 +27,24 @@ def data(count=4):
     return [(torch.randn(16, 3, 16, 16, generator=generator), torch.arange(16) % 10) for _ in range(count)]
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(toy):
-    whole = begin(toy)
+OPTIONS = [
+    {},
+    *({"sampling": name} for name in SAMPLINGS if name != "rotation"),
+    {"loss": "alpha"},
+    {"num_random": 4, "split_batch": True},
+    {"depth_after": 0.3, "width_after": 0.6},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(toy, options):
+    whole = begin(toy, **options)
     for batch in data():
         train_step(whole, *batch)
-    first = begin(toy)
+    first = begin(toy, **options)
     for batch in data()[:2]:
         train_step(first, *batch)
-    second = begin(toy, seed=9)  # other weights: all must come from the state
+    second = begin(toy, seed=9, **options)  # other weights: all must come from the state
     second.seed = 0
     second.restore(first.state())
     for batch in data()[2:]:
@@ -88,3 +108,46 @@ def test_norms_biases_and_state_space_parameters_do_not_decay(toy):
     for name, parameter in training.supernet.named_parameters():
         spared = parameter.dim() < 2 or any(word in name for word in ("a_log", "dt_bias", "skip", "log_scale"))
         assert parameter in (free if spared else decayed), name
+
+
+def test_an_unknown_strategy_is_refused_with_the_nearest_name():
+    with pytest.raises(NasError, match=r"no sampling 'rotatoin'.*rotation"):
+        SupernetRecipe(sampling="rotatoin")
+    with pytest.raises(NasError, match=r"no loss 'alhpa'.*alpha"):
+        SupernetRecipe(loss="alhpa")
+
+
+def test_the_smallest_sizes_join_when_the_recipe_says(toy):
+    training = begin(toy, depth_after=0.25, width_after=0.5)  # of eight steps
+    images, labels = data(1)[0]
+    sizes = []
+    for _ in range(6):
+        sizes.append(training.turn(images, labels).space.size)
+        train_step(training, images, labels)
+    assert sizes == sorted(sizes) and sizes[0] == sizes[1] < sizes[2] == sizes[3] < sizes[4] == toy.size
+
+
+def test_subnets_that_split_a_batch_have_together_the_loss_of_one_that_sees_all_of_it(toy):
+    training = begin(toy, split_batch=True)
+    images, labels = data(1)[0]
+    images, labels = torch.cat([images, images]), torch.cat([labels, labels])
+    teacher = Future()
+    teacher.set_result(training.supernet(images, toy.largest()).detach())
+    grads = []
+    for architectures, parts in (([toy.smallest()], 1), ([toy.smallest()] * 2, 2)):
+        training.supernet.zero_grad()
+        train_children(training.supernet, architectures, images, labels, teacher, training.recipe, parts)
+        grads.append([p.grad.clone() for p in training.supernet.parameters() if p.grad is not None])
+    for whole, split in zip(*grads, strict=True):
+        torch.testing.assert_close(split, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_the_gradient_norm_of_a_kind_is_that_of_its_gradients(toy):
+    training = begin(toy, clip_norm=1e9)
+    names = list(training.supernet.shared)
+    assert all(training.gradient_norm(name) == 0.0 for name in names)
+    train_step(training, *data(1)[0])
+    for name in names:
+        grads = [p.grad for p in training.supernet.shared[name].parameters()]
+        squares = sum(float(grad.square().sum()) for grad in grads if grad is not None)
+        assert training.gradient_norm(name) == pytest.approx(squares**0.5, rel=1e-3)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from nas.cli import app
@@ -15,6 +16,8 @@ from nas.errors import NasError
 from nas.evaluation.data import load_dataset
 from nas.progress import Talk
 from nas.space.search_space import SearchSpace
+from nas.supernet.elastic import take_slice
+from nas.supernet.supernet import Supernet
 from nas.supernet.training import SupernetRecipe
 from nas.workflows import train_supernet as module
 from nas.workflows.train_supernet import train_supernet
@@ -230,3 +233,49 @@ def test_the_command_line_offers_what_can_be_resumed():
 
     commands = typer.main.get_command(app).commands
     assert {name for name, each in commands.items() if "resume" in {p.name for p in each.params}} == set(RESUMABLE)
+
+
+def test_a_warm_start_begins_with_the_weights_of_a_run(uninterrupted, here, capsys):
+    from nas.workflows.warm_start import warm_start
+
+    supernet = load_supernet(uninterrupted[0])
+    fresh = Supernet(supernet.space)
+    assert warm_start(fresh, uninterrupted[0]) == 1.0
+    assert all(torch.equal(fresh.state_dict()[name], each) for name, each in supernet.state_dict().items())
+    usual = train("usual", settings={"epochs": 1, "batch_size": 256})
+    warm = train("warm", settings={"epochs": 1, "batch_size": 256, "warm_start": str(uninterrupted[0])})
+    assert warm["loss"] < usual["loss"]
+
+
+def test_a_warm_start_takes_slices_of_a_larger_supernet_and_refuses_what_has_none(here):
+    from nas.workflows.warm_start import warm_start
+    from nas.workflows.weights import save_tensors
+
+    toy = SearchSpace.load("toy")
+    stages = tuple(dataclasses.replace(stage, widths=(2 * max(stage.widths),)) for stage in toy.stages)
+    large = Supernet(dataclasses.replace(toy, stages=stages))
+    Path("large.safetensors").write_bytes(save_tensors(large.state_dict()))
+    small = Supernet(toy)
+    assert warm_start(small, Path("large.safetensors")) == 1.0
+    for name, tensor in small.named_parameters():
+        assert torch.equal(tensor, take_slice(large.state_dict()[name], tensor.shape)), name
+    Path("other.safetensors").write_bytes(save_tensors({"other": torch.zeros(3)}))
+    with pytest.raises(NasError, match="no tensor that fits"):
+        warm_start(small, Path("other.safetensors"))
+
+
+def test_a_training_whose_source_of_weights_changed_is_not_resumed(uninterrupted, here):
+    source = shutil.copytree(uninterrupted[0], here / "source")
+    settings = {"epochs": 1, "batch_size": 256, "warm_start": "source"}
+    train("run", settings=settings)
+    (source / "supernet.safetensors").write_bytes(b"something else")
+    with pytest.raises(NasError, match="sources"):
+        train("run", settings=settings, resume=True)
+
+
+def test_subnets_can_be_drawn_by_the_latency_of_a_device(here, write_toy_table):
+    write_toy_table(here)
+    settings = {"epochs": 1, "batch_size": 256, "sampling": "complexity"}
+    train("macs", settings=settings)
+    train("latency", settings={**settings, "sampling_device": "cpu"})
+    assert not same_weights(Path("macs"), Path("latency"))

@@ -18,12 +18,14 @@ from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.space.strata import by_cost
 from nas.supernet.averaging import WeightAverage
+from nas.supernet.divergence import check_finite, check_jump
 from nas.supernet.losses import LOSSES, child_loss
 from nas.supernet.phases import begin_steps, joins
 from nas.supernet.sampling import SAMPLINGS, Turn, sandwich
 from nas.supernet.shrinking import joined
 from nas.supernet.supernet import Supernet
 
+ROLLBACK_RATE = 0.5  # by which each roll-back multiplies the learning rate
 COST_RANGES = 20  # of latency or MACs, that some samplings draw from
 
 
@@ -78,6 +80,8 @@ class SupernetTraining:
         self.total_steps = recipe.epochs * steps_per_epoch
         self.steps_per_epoch = steps_per_epoch
         self.step = 0
+        self.lowest_loss = math.inf  # mean of the best epoch so far
+        self.rollbacks = 0  # each has halved the learning rate
         self.average = WeightAverage(supernet, recipe.ema_share * self.total_steps)
         self.twin = supernet.twin()
         self.second_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="supernet-twin")
@@ -137,7 +141,8 @@ class SupernetTraining:
         for name, parameter in self.supernet.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = value
-        tensors["step"] = torch.tensor(self.step)
+        tensors["step"], tensors["rollbacks"] = torch.tensor(self.step), torch.tensor(self.rollbacks)
+        tensors["lowest_loss"] = torch.tensor(self.lowest_loss, dtype=torch.float64)
         return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -152,7 +157,8 @@ class SupernetTraining:
             if key.startswith("optimizer/"):
                 _, field, name = key.split("/", 2)
                 self.optimizer.state[parameters[name]][field] = laid_out_as(parameters[name], value)
-        self.step = int(tensors["step"])
+        self.step, self.rollbacks = int(tensors["step"]), int(tensors["rollbacks"])
+        self.lowest_loss = float(tensors["lowest_loss"])
         averages = {name: tensors[f"average/{name}"] for name in self.average.tensors}
         self.average.restore(averages, updates=self.step)
 
@@ -197,23 +203,24 @@ def train_epoch(
 ) -> float:
     """Train one epoch on (images [b, 3, h, w], labels [b]); give the mean loss of the largest subnets.
 
-    Raises `NasError` when the loss is no longer finite.
+    Raises `Diverged` when the loss is no longer finite, or has jumped for good.
     """
     training.supernet.train()
-    losses = []
+    losses: list[float] = []
     for images, labels in batches:
         losses.append(train_step(training, images, labels))
+        check_jump(training.step, losses, training.lowest_loss)
         on_step(training.step)
     mean = sum(losses) / len(losses)
-    if not math.isfinite(mean):
-        raise NasError("the training diverged: the loss is not finite", "--set learning_rate=0.001")
+    training.lowest_loss = min(training.lowest_loss, mean)
     return mean
 
 
 def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> float:
     """Train the subnets of one step on one batch; give the loss of the largest.
 
-    Gradients are summed in a fixed order, whichever thread is done first.
+    Gradients are summed in a fixed order, whichever thread is done first. Raises `Diverged`, and leaves the weights as
+    they were, when the loss or a gradient is not finite.
     """
     recipe, supernet, twin = training.recipe, training.supernet, training.twin
     widths = enabled_widths(training, images)
@@ -234,9 +241,10 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
         wait([beside])
     beside.result()
     add_gradients(supernet, twin)
-    torch.nn.utils.clip_grad_norm_(supernet.parameters(), recipe.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(supernet.parameters(), recipe.clip_norm)
+    check_finite(training.step, loss=loss.item(), gradient=norm.item())
     rate = learning_rate(training.step, training.total_steps, recipe.learning_rate, recipe.warmup_fraction)
-    set_rate(training.optimizer, rate)
+    set_rate(training.optimizer, rate * ROLLBACK_RATE**training.rollbacks)
     training.optimizer.step()
     training.step += 1
     training.average.update()

@@ -32,14 +32,17 @@ from nas.run_dir import (
     write_text,
 )
 from nas.space.search_space import SearchSpace
+from nas.supernet.divergence import Diverged
 from nas.supernet.supernet import Supernet
 from nas.supernet.threads import divided_cores
-from nas.supernet.training import SupernetRecipe, SupernetTraining, train_epoch
+from nas.supernet.training import ROLLBACK_RATE, SupernetRecipe, SupernetTraining, train_epoch
+from nas.workflows.checkpoint import read_checkpoint, write_checkpoint
 from nas.workflows.provenance import digest
 from nas.workflows.tables import table_of
 from nas.workflows.warm_start import warm_start
-from nas.workflows.weights import load_tensors, save_tensors
+from nas.workflows.weights import save_tensors
 
+MOST_ROLLBACKS = 3
 LOGGED_SAMPLES = 1000  # of the validation split, for the accuracies in training.jsonl
 
 
@@ -71,9 +74,9 @@ def train_supernet(
     with locked(run):
         if not resume:
             described = {**asked, "space_definition": search_space.to_dict(), "space_hash": search_space.hash}
-            write_manifest(run, command_of(space, data, seed, recipe), seed, described, now)
             options = {"space": str(space), "data": data, "seed": seed, "settings": dataclasses.asdict(recipe)}
             write_config(run, options)
+            write_manifest(run, command_of(space, data, seed, recipe), seed, described, now)  # last: now it is a run
         return train_in(run, search_space, dataset, recipe, seed, talk)
 
 
@@ -121,9 +124,11 @@ def train_in(
     table = table_of(recipe.sampling_device, space, talk) if recipe.sampling_device else None
     cost = None if table is None else (lambda each: table.predict(each).ms)
     training = SupernetTraining(supernet, recipe, seed, steps, cost)
-    state_file = run / "training_state.safetensors"
-    if state_file.exists():
-        training.restore(load_tensors(state_file))
+    state = read_checkpoint(run, talk)
+    if state is None:
+        write_checkpoint(run, training.state())
+    else:
+        training.restore(state)
     keep_rows(run, training.epoch)
     validation, calibration = dataset.validation(), dataset.calibration()
     logged = first_samples(validation, LOGGED_SAMPLES)
@@ -134,13 +139,34 @@ def train_in(
     row: dict[str, Any] = {}
     with divided_cores(), talk.task("train supernet", training.total_steps) as advance:
         while training.step < training.total_steps:
-            row = one_epoch(training, dataset, logged, calibration, advance)
+            try:
+                row = one_epoch(training, dataset, logged, calibration, advance)
+            except Diverged as found:
+                roll_back(training, run, found, talk)
+                continue
             append_row(run / "training.jsonl", row)
             write_bytes(run / "supernet.safetensors", save_tensors(training.average.state_dict()))
-            write_bytes(state_file, save_tensors(training.state()))  # last: what it holds is never done again
+            write_checkpoint(run, training.state())  # last: what it holds is never done again
             advance(training.step, note_of(row))
     rows = read_rows(run / "training.jsonl")
     return {"run": str(run), "epochs": training.epoch, **(rows[-1] if rows else {})}
+
+
+def roll_back(training: SupernetTraining, run: Path, found: Diverged, talk: Talk) -> None:
+    """Go back to the last checkpoint with a lower rate; `NasError` after MOST_ROLLBACKS of them."""
+    times = training.rollbacks + 1
+    if times > MOST_ROLLBACKS:
+        lower = f"{0.2 * training.recipe.learning_rate:.1g}"
+        raise NasError(
+            f"the training diverged again after {MOST_ROLLBACKS} roll-backs: {found}",
+            f"Start a new run with --set learning_rate={lower}, and see that the images are sound",
+        ) from found
+    state = read_checkpoint(run, talk)
+    assert state is not None, "one is written before the first step"
+    training.restore(state)
+    training.rollbacks = times
+    factor = ROLLBACK_RATE**times
+    talk.say(f"diverged: {found}; back to epoch {training.epoch} with {factor:g} times the rate ({times})")
 
 
 def one_epoch(
@@ -164,7 +190,14 @@ def one_epoch(
         for name, architecture in probes.items()
     }
     images = training.step * training.recipe.batch_size
-    return {"epoch": epoch + 1, "images": images, "loss": loss, **reached, "seconds": time.monotonic() - start}
+    return {
+        "epoch": epoch + 1,
+        "images": images,
+        "loss": loss,
+        "rollbacks": training.rollbacks,
+        **reached,
+        "seconds": time.monotonic() - start,
+    }
 
 
 def note_of(row: dict[str, Any]) -> str:

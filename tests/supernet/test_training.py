@@ -5,6 +5,7 @@ import torch
 
 from nas.errors import NasError
 from nas.space.search_space import SearchSpace
+from nas.supernet.divergence import Diverged
 from nas.supernet.sampling import SAMPLINGS
 from nas.supernet.supernet import Supernet
 from nas.supernet.training import (
@@ -89,11 +90,37 @@ def test_weights_that_no_subnet_of_the_step_used_are_not_moved(toy):
     }
 
 
-def test_a_loss_that_is_not_finite_is_reported_with_the_remedy(toy):
+@pytest.mark.parametrize("scale", [float("inf"), float("nan")])
+def test_a_step_whose_loss_is_no_number_leaves_the_weights_as_they_were(toy, scale):
     training = begin(toy)
     images, labels = data(1)[0]
-    with pytest.raises(NasError, match=r"diverged.*learning_rate"):
-        train_epoch(training, [(images * float("inf"), labels)])
+    train_step(training, images, labels)
+    before = training.state()
+    with pytest.raises(Diverged, match="step 1"):
+        train_epoch(training, [(images * scale, labels)])
+    buffers = [name for name in before if "running" in name or "tracked" in name]
+    after = training.state()
+    assert all(torch.equal(after[name], before[name]) for name in before if name not in buffers)
+
+
+def test_gradients_that_are_not_finite_stop_a_step_whose_loss_is(toy):
+    training = begin(toy)
+    images, labels = data(1)[0]
+    next(training.supernet.parameters()).register_hook(lambda grad: grad * float("inf"))
+    with pytest.raises(Diverged, match="gradient"):
+        train_step(training, images, labels)
+    assert training.step == 0
+
+
+def test_a_lower_rate_after_a_rollback_makes_smaller_steps(toy):
+    def moved(rollbacks):
+        training = begin(toy, weight_decay=0.0)
+        training.rollbacks = rollbacks
+        before = {name: tensor.clone() for name, tensor in training.supernet.named_parameters()}
+        train_step(training, *data(1)[0])
+        return sum(float((p - before[name]).detach().abs().sum()) for name, p in training.supernet.named_parameters())
+
+    assert moved(2) == pytest.approx(moved(0) / 4, rel=1e-3)
 
 
 def test_the_rate_warms_up_peaks_and_ends_near_zero():

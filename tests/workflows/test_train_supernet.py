@@ -1,12 +1,15 @@
+import contextlib
 import dataclasses
 import json
 import shlex
 import shutil
 import signal
+import subprocess
 import time
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,6 +19,7 @@ from nas.errors import NasError
 from nas.evaluation.data import load_dataset
 from nas.progress import Talk
 from nas.space.search_space import SearchSpace
+from nas.supernet import training as training_module
 from nas.supernet.elastic import take_slice
 from nas.supernet.supernet import Supernet
 from nas.supernet.training import SupernetRecipe
@@ -24,10 +28,11 @@ from nas.workflows.train_supernet import train_supernet
 from nas.workflows.weights import load_supernet
 
 EPOCHS = 3
+QUIET = Talk(quiet=True)
 SMALL = {"epochs": EPOCHS, "batch_size": 256}  # five steps an epoch
 
 
-def train(run, *, space="toy", data="digits", seed=0, resume=False, overrides=(), settings=SMALL):
+def train(run, *, space="toy", data="digits", seed=0, resume=False, overrides=(), settings=SMALL, talk=QUIET):
     return train_supernet(
         space=space,
         data=data,
@@ -37,7 +42,7 @@ def train(run, *, space="toy", data="digits", seed=0, resume=False, overrides=()
         overrides=overrides,
         settings=settings,
         now=datetime(2026, 1, 2, 3, 4, 5),
-        talk=Talk(quiet=True),
+        talk=talk,
     )
 
 
@@ -70,7 +75,8 @@ class Stop(Exception):
 def test_the_run_has_the_files_of_the_contract_and_no_pickle(uninterrupted):
     run, result = uninterrupted
     assert {path.name for path in run.iterdir()} == {
-        *("run.json", "config.yaml", "supernet.safetensors", "training_state.safetensors", "training.jsonl", ".lock")
+        *("run.json", "config.yaml", "supernet.safetensors", "training.jsonl", ".lock"),
+        *("training_state.safetensors", "training_state.previous.safetensors"),
     }
     assert result["epochs"] == EPOCHS
     assert load_supernet(run).space == SearchSpace.load("toy")
@@ -131,7 +137,7 @@ def test_an_interrupted_training_is_resumed_to_the_same_bytes(uninterrupted, her
     assert log_without_seconds(Path("run")) == log_without_seconds(uninterrupted[0])
 
 
-@pytest.mark.parametrize("writes", [6, 7, 8])  # of three an epoch: all those of the last one
+@pytest.mark.parametrize("writes", [7, 8, 9])  # of three an epoch, after one at the start: those of the last one
 def test_a_kill_between_the_writes_of_an_epoch_costs_nothing(uninterrupted, here, monkeypatch, writes):
     done = []
 
@@ -139,7 +145,7 @@ def test_a_kill_between_the_writes_of_an_epoch_costs_nothing(uninterrupted, here
         def broken_off(path, content):
             if len(done) == writes:
                 raise Stop
-            done.append(path.name)
+            done.append(path)
             write(path, content)
 
         return broken_off
@@ -147,6 +153,7 @@ def test_a_kill_between_the_writes_of_an_epoch_costs_nothing(uninterrupted, here
     with monkeypatch.context() as patch:
         patch.setattr(module, "append_row", limited(module.append_row))
         patch.setattr(module, "write_bytes", limited(module.write_bytes))
+        patch.setattr(module, "write_checkpoint", limited(module.write_checkpoint))
         with pytest.raises(Stop):
             train("run")
     train("run", resume=True)
@@ -155,21 +162,70 @@ def test_a_kill_between_the_writes_of_an_epoch_costs_nothing(uninterrupted, here
 
 
 @pytest.mark.slow
-def test_a_training_killed_in_its_middle_and_resumed_gives_the_bytes_of_an_uninterrupted_one(
-    uninterrupted, here, spawn
-):
+def test_a_training_killed_at_five_random_moments_gives_the_bytes_of_an_uninterrupted_one(uninterrupted, here, spawn):
     words = ["train-supernet", "--space", "toy", "--data", "digits", "--run", "run", "--epochs", EPOCHS]
     words += ["--set", "batch_size=256"]
-    process = spawn(*words, cwd=here)
-    log = here / "run" / "training.jsonl"
-    while process.poll() is None and not (log.exists() and log.read_text()):
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert len(log_without_seconds(here / "run")) < EPOCHS
-    resumed = spawn(*words, "--resume", cwd=here)
-    assert resumed.wait() == 0, resumed.stderr.read()
+    rng = np.random.default_rng(time.time_ns())  # every run of this test tries other moments
+    for _ in range(5):
+        process = spawn(*words, *resume_option(here), cwd=here)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=rng.uniform(1.0, 9.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    finished = spawn(*words, *resume_option(here), cwd=here)
+    assert finished.wait() == 0, finished.stderr.read()
     assert same_weights(uninterrupted[0], here / "run")
+    assert log_without_seconds(here / "run") == log_without_seconds(uninterrupted[0])
+
+
+def resume_option(folder):
+    return ["--resume"] if (folder / "run" / "run.json").exists() else []
+
+
+def diverge_at(monkeypatch, times, step=7):
+    """Make the loss of a step NaN the first `times` times that it is trained."""
+    train_step, left = training_module.train_step, [times]
+
+    def broken(training, images, labels):
+        if training.step == step and left[0]:
+            left[0] -= 1
+            images = images * float("nan")
+        return train_step(training, images, labels)
+
+    monkeypatch.setattr(training_module, "train_step", broken)
+
+
+def test_a_divergence_rolls_back_to_the_last_epoch_with_half_the_rate_and_is_counted(here, monkeypatch, capsys):
+    diverge_at(monkeypatch, times=2)
+    result = train("run", talk=Talk())
+    assert result["epochs"] == EPOCHS
+    assert [row["rollbacks"] for row in log_without_seconds(Path("run"))] == [0, 2, 2]
+    told = capsys.readouterr().err
+    assert "back to epoch 1 with 0.5 times the rate (1)" in told and "0.25 times the rate (2)" in told
+    assert all(tensor.isfinite().all() for tensor in load_supernet(Path("run")).state_dict().values())
+
+
+def test_a_divergence_in_the_first_epoch_goes_back_to_the_start(here, monkeypatch):
+    diverge_at(monkeypatch, times=1, step=2)
+    assert train("run")["rollbacks"] == 1
+
+
+def test_the_fourth_divergence_ends_the_training_with_exit_code_3(here, monkeypatch, nas):
+    diverge_at(monkeypatch, times=4)
+    words = ["--space", "toy", "--data", "digits", "--epochs", EPOCHS, "--set", "batch_size=256", "--quiet"]
+    outcome = nas("train-supernet", *words, "--run", "run")
+    assert outcome.code == 3
+    assert "after 3 roll-backs" in outcome.err and "--set learning_rate=0.001" in outcome.err
+
+
+def test_a_damaged_checkpoint_costs_an_epoch_and_is_told(uninterrupted, here, capsys):
+    run = shutil.copytree(uninterrupted[0], here / "run")
+    state = run / "training_state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    train(run, resume=True, talk=Talk())
+    assert "trying the state before it" in capsys.readouterr().err
+    assert same_weights(uninterrupted[0], run)
+    assert log_without_seconds(run) == log_without_seconds(uninterrupted[0])
 
 
 def test_resuming_a_finished_training_changes_nothing(uninterrupted, here):

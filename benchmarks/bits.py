@@ -79,7 +79,7 @@ def fronts(
 ) -> dict[str, Any]:
     """Search the three spaces with one seed; costs [n, 2] (minus accuracy, milliseconds) of each front."""
     floats = available(space, lambda op: op.bits == "fp" and "quantize" not in op.kind)
-    whole, plain = ([part.encode(each) for each in seeds(part, table)] for part in (space, floats))
+    whole, plain = ([part.encode(each) for each in seeds(table.over(part))] for part in (space, floats))
     spaces = {"mixed": (space, whole), "float": (floats, plain), "uniform 8": (UniformBits(space, floats, 8), plain)}
     found = {}
     for name, (each, initial) in spaces.items():

@@ -68,7 +68,7 @@ def search(
     space = run_space(run)
     tables = {device: table_for(device, space, settings, measured_only, talk) for device in devices}
     if dry_run:
-        plans = {device: plan(table, table.space, settings) for device, table in tables.items()}
+        plans = {device: plan(table, settings) for device, table in tables.items()}
         return {"run": str(run), "dry_run": plans}
     judge = InheritedAccuracy(run, RACED if settings.racing else WHOLE)
     scopes = {device: scope_of(table.header) for device, table in tables.items()}
@@ -81,15 +81,14 @@ def search(
         for device, table in tables.items():
             folders[device] = prepare_folder(run, device, table, settings, list(folders), resume)
         for device, table in tables.items():
-            space = table.space
-            folder, problem = folders[device], problem_of(space, table, settings.limits, judge.objective)
-            first = [*seeds(space, table), *handed_on(earlier, table, settings.budget)]
-            result = search_device(folder, device, table, problem, first, space, settings, judge, workers, talk)
-            presets = judge_presets(folder, space, table, problem.constraints, judge.of)
-            initial = genomes_of(seeds(space, table), space)
+            folder, problem = folders[device], problem_of(table.space, table, settings.limits, judge.objective)
+            first = [*seeds(table), *handed_on(earlier, table, settings.budget)]
+            result = search_device(folder, device, table, problem, first, settings, judge, workers, talk)
+            presets = judge_presets(folder, table.space, table, problem.constraints, judge.of)
+            initial = genomes_of(seeds(table), table.space)
             searched = {each.candidate for _, before in earlier for each in before.evaluations}
             sanity = sanity_of(problem, result, initial, settings.batch, settings.seed, searched)
-            found["fronts"][device] = write_result(folder, result, presets, sanity, table, space, settings)
+            found["fronts"][device] = write_result(folder, result, presets, sanity, table, settings)
             found["presets"][device], found["sanity"][device] = presets, sanity
             earlier.append((table, result))
     found["transfer"] = record_transfer(run, found["fronts"], tables, settings.limits.max_latency_ms)
@@ -131,8 +130,9 @@ def table_for(
     return table
 
 
-def plan(table: LatencyTable, space: SearchSpace, settings: SearchSettings) -> dict[str, Any]:
+def plan(table: LatencyTable, settings: SearchSettings) -> dict[str, Any]:
     """Say what a search would do: settings, size of the space, reachable latencies."""
+    space = table.space
     fastest = table.predict(fastest_architecture(table, space))
     largest = table.predict(space.largest())
     return {
@@ -151,21 +151,22 @@ def search_device(
     table: LatencyTable,
     problem: Problem,
     first: Sequence[Architecture],
-    space: SearchSpace,
     settings: SearchSettings,
     judge: InheritedAccuracy,
     workers: Workers,
     talk: Talk,
 ) -> SearchResult:
     """Search for one device, beginning with `first`; evaluations recorded in `folder` are replayed, not repeated."""
-    rows = read_rows(folder / "evaluations.jsonl", repair=True)
+    space, rows = table.space, read_rows(folder / "evaluations.jsonl", repair=True)
     judge.counted |= counted_of(rows)
+    front = front_of(rows)
 
     def record(evaluation: Evaluation) -> None:
-        rows.append(evaluation_row(evaluation, judge.counted[evaluation.candidate], table, space))
-        append_row(folder / "evaluations.jsonl", rows[-1])
-        front = front_of(rows)
-        if rows[-1] in front:
+        nonlocal front
+        row = evaluation_row(evaluation, judge.counted[evaluation.candidate], table, space)
+        append_row(folder / "evaluations.jsonl", row)
+        front = front_of([*front, row])
+        if row in front:
             write_rows(folder / "front.csv", front, COLUMNS)
 
     with talk.task(f"search {device}", settings.budget) as advance:
@@ -190,8 +191,9 @@ def genomes_of(architectures: Sequence[Architecture], space: SearchSpace) -> lis
     return [space.encode(architecture).tolist() for architecture in architectures]
 
 
-def seeds(space: SearchSpace, table: LatencyTable) -> list[Architecture]:
+def seeds(table: LatencyTable) -> list[Architecture]:
     """Give the architectures that every search begins with: the fastest, the smallest, the largest, the presets."""
+    space = table.space
     presets = [preset.architecture for preset in space.presets.values()]
     return list(dict.fromkeys([fastest_architecture(table, space), space.smallest(), space.largest(), *presets]))
 
@@ -249,11 +251,10 @@ def write_result(
     presets: list[dict[str, Any]],
     sanity: dict[str, Any],
     table: LatencyTable,
-    space: SearchSpace,
     settings: SearchSettings,
 ) -> list[dict[str, Any]]:
     """Write front.csv, hypervolume.csv and, last, front.json; give the front's rows by rising latency."""
-    rows = [row_of(each.candidate, each.metrics["accuracy"], table, space) for each in result.front]
+    rows = [row_of(each.candidate, each.metrics["accuracy"], table, table.space) for each in result.front]
     least = settings.limits.min_accuracy
     if least is not None:
         best = max(row["accuracy"] for row in rows)

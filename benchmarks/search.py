@@ -27,12 +27,12 @@ from typing import Any
 
 import numpy as np
 
+from nas.hardware.price_list import price_list
 from nas.search.evolution import evolve
 from nas.search.loop import search
 from nas.search.pareto import hypervolume, non_dominated
 from nas.search.problem import DesignSpace, Objective, Stages, as_genomes
 from nas.space.cost import operator_cost
-from nas.space.operator_sums import OperatorSums
 from nas.space.search_space import SearchSpace
 
 BUDGET = 300
@@ -140,7 +140,8 @@ def synthetic(space: SearchSpace, name: str, seed: int, budget: int = BUDGET) ->
 
 def priced(space: SearchSpace) -> Callable[[np.ndarray], np.ndarray]:
     """Millions of multiply-adds of genomes [n, genes], float [n]."""
-    return OperatorSums(space, lambda operator: operator_cost(operator).macs / 1e6)
+    prices = price_list(space, lambda operator: operator_cost(operator).macs / 1e6)
+    return lambda genomes: prices.sums(genomes)[0]
 
 
 def of_run(run: Path) -> Callable[[int], Case]:

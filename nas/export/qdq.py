@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from nas.errors import NasError, did_you_mean
+from nas.export.compact import drop_unread, is_marker, replace_nodes
 
-MARKER, DOMAIN = "Quantize", "nas"
 ACTIVATIONS = ("u8", "s8")  # unsigned for x86; signed with zero point 0 for TensorRT
 INT4_OPSET = 21
 FOUR_BIT_CODES = 7  # the greatest
@@ -42,21 +42,12 @@ def write_qdq(model: bytes, activations: str = "u8", reduce_range: bool = False)
     if not any(is_marker(node) for node in graph.node):
         return model
     writer = Writer(graph, activations, reduce_range)
-    nodes = [replaced for node in graph.node for replaced in writer.replace(node)]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_nodes(graph, [replaced for node in graph.node for replaced in writer.replace(node)])
     writer.drop_unused()
-    shorten_names(graph)
     del found.opset_import[1:]
     if any(tensor.data_type == onnx.TensorProto.INT4 for tensor in graph.initializer):
         found.opset_import[0].version = INT4_OPSET
-    onnx.checker.check_model(found)
     return found.SerializeToString()
-
-
-def is_marker(node: Any) -> bool:
-    """Say whether a node of a graph stands for a quantiser."""
-    return node.op_type == MARKER and node.domain == DOMAIN
 
 
 class Writer:
@@ -171,26 +162,9 @@ class Writer:
     def drop_unused(self) -> None:
         """Remove the ReLUs and initialisers that no node reads: the float weights among them."""
         read = {name for node in self.graph.node for name in node.input} | {each.name for each in self.graph.output}
-        nodes = [node for node in self.graph.node if node.op_type != "Relu" or node.output[0] in read]
-        del self.graph.node[:]
-        self.graph.node.extend(nodes)
-        kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
-        del self.graph.initializer[:]
-        self.graph.initializer.extend(kept)
-
-
-def shorten_names(graph: Any) -> None:
-    """Give tensors between the ends of a graph names of few letters: those of a traced network can outweigh 8 bits."""
-    ends = {each.name for each in (*graph.input, *graph.output)}
-    given = [name for node in graph.node for name in (*node.input, *node.output) if name and name not in ends]
-    short = {name: f"{index:x}" for index, name in enumerate(dict.fromkeys(given))}
-    for node in graph.node:
-        node.name = node.doc_string = ""
-        node.input[:] = [short.get(name, name) for name in node.input]
-        node.output[:] = [short.get(name, name) for name in node.output]
-    for tensor in graph.initializer:
-        tensor.name = short[tensor.name]
-    del graph.value_info[:]
+        kept = [node for node in self.graph.node if node.op_type != "Relu" or node.output[0] in read]
+        replace_nodes(self.graph, kept)
+        drop_unread(self.graph)
 
 
 def make_node(kind: str, inputs: list[str], outputs: list[str], **settings: Any) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nas.export.qdq import DOMAIN, write_qdq
+from nas.export.compact import DOMAIN, compacted, folded
+from nas.export.qdq import write_qdq
 from nas.hardware.call import Call, Setting, Shape, fixed_input
 from nas.hardware.device import CPUINFO, has_vnni
 from nas.supernet.subnet import quantized_widths
@@ -44,7 +45,7 @@ def export_onnx(module: nn.Module, shape: Shape, **written: Any) -> bytes:
             output_names=[OUTPUT],
             custom_opsets={DOMAIN: 1} if widths else None,
         )
-    return write_qdq(buffer.getvalue(), **written)
+    return compacted(write_qdq(folded(buffer.getvalue()), **written))
 
 
 def one_thread_options() -> object:

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 from nas.space.architecture import Architecture, Bits
 from nas.space.chunks import chunk_count, chunk_size
+from nas.space.graph_size import graph_bytes
 from nas.space.kinds import BRANCHES, hidden_width, scope_side
 from nas.space.operator import ACTIVATION_BITS, Operator, halve, operators
 from nas.space.scan import QUADRATIC_MAX_TOKENS
 
-FLOAT_BITS, FLOAT_BYTES = 32, 4
-GRID_BYTES = FLOAT_BYTES + 1  # of a scale with its zero point
+FLOAT_BITS, FLOAT_BYTES = 32, 4  # those of a scale as well; zero points are stored once for all
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What an operator or a network holds and does for one image.
 
-    `size_bytes` is what a file stores: weights by their bits, scales with zero points, the rest in float. `bitops` are
-    MACs times the bits of both factors.
+    `size_bytes` is what a file stores: weights by their bits, scales, the rest in float, and the graph itself
+    (`nas.space.graph_size`). `bitops` are MACs times the bits of both factors.
     """
 
     num_params: int
@@ -51,7 +51,7 @@ def floats(num_params: int, macs: int = 0) -> Cost:
 
 def tensors(count: int, bits: Bits) -> Cost:
     """Cost of the scales of `count` activations; nothing in float."""
-    return NOTHING if bits == "fp" else Cost(0, 0, count * GRID_BYTES, 0)
+    return NOTHING if bits == "fp" else Cost(0, 0, count * FLOAT_BYTES, 0)
 
 
 def layer_cost(weights: int, channels: int, macs: int, bias: bool, bits: Bits) -> Cost:
@@ -60,7 +60,7 @@ def layer_cost(weights: int, channels: int, macs: int, bias: bool, bits: Bits) -
     if bits == "fp":
         return floats(weights, macs) + rest
     assert isinstance(bits, int)
-    stored = -(-weights * bits // 8) + channels * GRID_BYTES
+    stored = -(-weights * bits // 8) + channels * FLOAT_BYTES
     return Cost(weights, macs, stored, macs * bits * ACTIVATION_BITS) + rest
 
 
@@ -265,7 +265,7 @@ COSTS: dict[str, Callable[[Operator], Cost]] = {
 
 def operator_cost(op: Operator) -> Cost:
     """Cost of one operator."""
-    return COSTS[op.kind](op)
+    return COSTS[op.kind](op) + Cost(0, 0, graph_bytes(op), 0)
 
 
 def architecture_cost(architecture: Architecture, num_classes: int) -> Cost:

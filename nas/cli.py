@@ -388,6 +388,39 @@ def audit_command(
         raise NasCheckFailed("; ".join(found["failed"]))
 
 
+@app.command("export")
+def export_command(
+    pick: Annotated[str, typer.Option("--pick", help="best, knee, smallest or an id; a fine-tuned one.")] = "best",
+    form: Annotated[str, typer.Option("--format", help="safetensors, onnx, pt2 or openvino.")] = "onnx",
+    dtype: Annotated[str, typer.Option("--dtype", help="fp32, or fp16 for onnx and openvino.")] = "fp32",
+    output: Annotated[Path | None, typer.Option("--output", help="Folder to write to [RUN/exports/ID].")] = None,
+    run: Run = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a fine-tuned network as files that need nothing of ours, and check them in a fresh process.
+
+    \b
+    Examples:
+      nas export --pick best --format onnx
+      nas export --pick best --format safetensors --output best-network
+    """
+    from nas.workflows.export import export
+
+    result = export(run=run, pick=pick, form=form, dtype=dtype, output=output, talk=talk_of(quiet))
+    found = result["files"][Path(result["file"]).name]
+    parity = found["parity"]
+    line = (
+        f"{result['file']} ({found['dtype']}, {found['bytes']:,} bytes): against the trained network, on "
+        f"{parity['samples']:,} test images, {found['runtime']}: greatest relative difference "
+        f"{parity['max_relative_difference']:.1e}, same class {parity['top1_agreement']:.2%}"
+    )
+    give(result, as_json, [line, f"model card: {result['output']}/README.md"])
+    if not parity["passed"]:
+        raise NasCheckFailed(f"{result['file']} does not compute what the trained network does")
+
+
 @app.command("report")
 def report_command(
     output: Annotated[Path | None, typer.Option("--output", help="File to write; default RUN/report.html.")] = None,

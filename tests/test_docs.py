@@ -21,6 +21,7 @@ MIXERS = ROOT / "docs" / "mixers.md"
 LATENCY = ROOT / "docs" / "latency.md"
 BITS = ROOT / "docs" / "bits.md"
 TRAINING = ROOT / "docs" / "training.md"
+EXPORT = ROOT / "docs" / "export.md"
 PAGES = [
     README,
     ROOT / "CONTRIBUTING.md",
@@ -30,6 +31,7 @@ PAGES = [
     LATENCY,
     BITS,
     TRAINING,
+    EXPORT,
     *DECISIONS,
 ]
 

@@ -52,4 +52,7 @@ def load_cifar(name: str, root: Path, seed: int) -> Dataset:
         make_train=draw,
         make_validation=lambda: split(pixels[held_out], labels[held_out]),
         make_test=lambda: split(torch.from_numpy(np.array(test.data)), torch.tensor(test.targets)),
+        classes=tuple(train.classes),
+        mean=MEAN[name],
+        std=STD[name],
     )

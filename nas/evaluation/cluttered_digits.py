@@ -32,6 +32,7 @@ MAX_SHIFT = 3  # pixels, of plain digits in training
 # Mean and deviation of the pixels of training samples, rounded; fixed, so that no split informs another.
 CLUTTERED_MEAN, CLUTTERED_STD = 0.09, 0.21
 PLAIN_MEAN, PLAIN_STD = 0.29, 0.32
+DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ def load_cluttered_digits(seed: int) -> Dataset:
             read_sources("validation"), NUM_VALIDATION, np.random.default_rng([VALIDATION])
         ),
         make_test=lambda: compose(read_sources("test"), NUM_TEST, np.random.default_rng([TEST])),
+        classes=DIGITS,
+        mean=(CLUTTERED_MEAN,) * 3,
+        std=(CLUTTERED_STD,) * 3,
     )
 
 
@@ -90,6 +94,9 @@ def load_digits_upscaled(seed: int) -> Dataset:
         make_train=lambda epoch: upscale(train, np.random.default_rng([TRAIN, seed, epoch])),
         make_validation=lambda: upscale(read_sources("validation")),
         make_test=lambda: upscale(read_sources("test")),
+        classes=DIGITS,
+        mean=(PLAIN_MEAN,) * 3,
+        std=(PLAIN_STD,) * 3,
     )
 
 

@@ -47,6 +47,7 @@ def load_image_folder(name: str, seed: int) -> Dataset:
         make_train=lambda epoch: LazySplit(partial(open_listed, train_samples), kept, resolution, (seed, epoch)),
         make_validation=lambda: LazySplit(partial(open_listed, held_samples), held_out, resolution),
         make_test=lambda: LazySplit(partial(open_listed, test_samples), np.arange(len(test_samples)), resolution),
+        classes=tuple(classes),
     )
 
 

@@ -72,7 +72,8 @@ class Dataset:
     """A classification task: fresh training samples per epoch, and two fixed splits.
 
     Searching and every other decision reads `validation()`; a figure that is reported as final is measured on `test()`,
-    once. Each call makes the split anew: keep what it returns.
+    once. Each call makes the split anew: keep what it returns. Images are normalised: channel values in [0, 1], less
+    `mean`, over `std`.
     """
 
     name: str
@@ -83,6 +84,9 @@ class Dataset:
     make_train: Callable[[int], AnySplit]
     make_validation: Callable[[], AnySplit]
     make_test: Callable[[], AnySplit]
+    classes: tuple[str, ...] = ()  # names, in the order of the labels; none where labels are all there is
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
 
     def train(self, epoch: int) -> AnySplit:
         """Make the training samples of one epoch, a function of (seed, epoch) alone."""

@@ -45,6 +45,7 @@ def load_timm(name: str, root: Path, seed: int) -> Dataset:
         make_train=lambda epoch: LazySplit(open_train, kept, resolution, (seed, epoch)),
         make_validation=lambda: LazySplit(open_train, held_out, resolution),
         make_test=lambda: LazySplit(open_test, np.arange(num_test), resolution),
+        classes=tuple(classes),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nas.export.any_batch import BATCHES, join_batches
 from nas.export.compact import DOMAIN, compacted, folded
 from nas.export.qdq import write_qdq
 from nas.hardware.call import Call, Setting, Shape, fixed_input
@@ -25,6 +26,19 @@ def export_onnx(module: nn.Module, shape: Shape, **written: Any) -> bytes:
     """Export `module` for inputs of `shape` (batch first, fixed) as ONNX with input `images` and output `logits`.
 
     Where it quantises, the file holds codes and Q/DQ pairs; `written`: see `nas.export.qdq.write_qdq`.
+    """
+    return compacted(write_qdq(trace_onnx(module, shape), **written))
+
+
+def export_any_batch(module: nn.Module, image: tuple[int, ...], **written: Any) -> bytes:
+    """Export `module` for any number of images of shape `image`, otherwise as `export_onnx` does."""
+    first, second = (trace_onnx(module, (batch, *image)) for batch in BATCHES)
+    return compacted(write_qdq(join_batches(first, second), **written))
+
+
+def trace_onnx(module: nn.Module, shape: Shape) -> bytes:
+    """Trace `module` for inputs of a fixed shape; markers stand where it quantises.
+
     The legacy exporter is used on purpose: 0.03 s per block against seconds.
     """
     buffer, widths = io.BytesIO(), quantized_widths(module)
@@ -45,7 +59,7 @@ def export_onnx(module: nn.Module, shape: Shape, **written: Any) -> bytes:
             output_names=[OUTPUT],
             custom_opsets={DOMAIN: 1} if widths else None,
         )
-    return compacted(write_qdq(folded(buffer.getvalue()), **written))
+    return folded(buffer.getvalue())
 
 
 def one_thread_options() -> object:

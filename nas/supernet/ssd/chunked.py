@@ -23,12 +23,10 @@ def mix_chunked(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directi
     In mode `group` the directions are scanned in one go, as if they were more images with fewer heads each. Training
     on a CPU treats as many images at a time as keep the cost linear in the tokens (measured up to 3136).
     """
-    images = len(scaled)
-    if scaled.device.type == "cpu" and torch.is_grad_enabled() and not torch.jit.is_tracing():
-        mask = scaled.shape[1] * scaled.shape[2] * chunk_size(scaled.shape[1])
-        images = max(1, BLOCK_ELEMENTS // mask)
-    if images >= len(scaled):
+    if scaled.device.type != "cpu" or not torch.is_grad_enabled() or torch.jit.is_tracing():
         return mix_images(scaled, log_decay, B, C, directions)
+    mask = scaled.shape[1] * scaled.shape[2] * chunk_size(scaled.shape[1])
+    images = max(1, BLOCK_ELEMENTS // mask)
     split = [each.split(images) for each in (scaled, log_decay, B, C)]
     return torch.cat([mix_images(x, a, b, c, directions) for x, a, b, c in zip(*split, strict=True)])
 

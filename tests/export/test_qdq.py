@@ -168,6 +168,54 @@ def test_the_worst_codes_give_exactly_what_integers_give(sign, reduce_range, ent
     assert np.abs(found[0, 0] - exact).max() < 1e-3
 
 
+def sums_of_pairs(codes, weights):
+    """Add products of u8 and s8 codes [..., even n] as AVX2 without VNNI does: vpmaddubsw, then vpmaddwd by ones.
+
+    The sum of each pair saturates at 16 bits (Intel's manual, PMADDUBSW); the rest is added in 32.
+    """
+    products = codes.astype(np.int64) * weights
+    pairs = products[..., 0::2] + products[..., 1::2]
+    return pairs.clip(-(2**15), 2**15 - 1).sum(-1)
+
+
+def exported_weights(model):
+    """The int8 codes [out, n] that kernels multiply: what is stored, widened where it has 4 bits."""
+    graph = onnx.load_from_string(model).graph
+    stored = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    for node in graph.node:  # of the widening alone: Cast, Mul, Cast
+        if node.op_type in ("Cast", "Mul") and stored.keys() >= set(node.input):
+            one, *others = (stored[name].astype(np.int32) for name in node.input)
+            stored[node.output[0]] = one * others[0] if others else one
+    read = [node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"]
+    return [stored[name].reshape(len(stored[name]), -1) for name in read if name in stored and stored[name].ndim == 4]
+
+
+def even(weights):
+    return np.pad(weights, ((0, 0), (0, weights.shape[1] % 2))).astype(np.int64)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("kind", ["stem", "downsample", "basic", "conv", "pool"])
+def test_with_a_reduced_range_no_codes_saturate_in_pairs_of_16_bits(kind, bits, quantized_operator, trained):
+    """The activations that fit a weight's signs worst, against exact integers."""
+    module, images = trained(quantized_operator(kind, bits))
+    saturated = {}
+    for reduce in (False, True):
+        found = [even(each) for each in exported_weights(export_onnx(module, images.shape, reduce_range=reduce))]
+        assert found
+        worst = [(np.where(each * sign > 0, 255, 0), each) for each in found for sign in (1, -1)]
+        saturated[reduce] = [not np.array_equal(sums_of_pairs(*each), np.sum(each[0] * each[1], -1)) for each in worst]
+    assert any(saturated[False])  # so the halving is needed
+    assert not any(saturated[True])
+
+
+def test_safe_codes_do_not_saturate_and_two_more_would():
+    codes = np.full(2, 255)
+    for weight in (SAFE_CODES, -SAFE_CODES):
+        assert sums_of_pairs(codes, np.full(2, weight)) == 2 * 255 * weight
+    assert sums_of_pairs(codes, np.full(2, SAFE_CODES + 2)) != 2 * 255 * (SAFE_CODES + 2)
+
+
 @pytest.mark.parametrize(
     ("machine", "flags", "needs"),
     [

@@ -78,10 +78,19 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture(scope="session")
 def write_toy_table() -> Callable[..., Path]:
-    """Write a valid latency table of the toy space under `folder`; random times make a front of several members."""
+    """Write a valid latency table of a space under `folder`; random times make a front of several members.
+
+    With dtype `int8`, rows of codes take half as long.
+    """
 
     def write(
-        folder: Path, device: str = "cpu", scale: float = 1.0, provenance: str = "measured", seed: int = 3
+        folder: Path,
+        device: str = "cpu",
+        scale: float = 1.0,
+        provenance: str = "measured",
+        seed: int = 3,
+        space: Any = None,
+        dtype: str = "fp32",
     ) -> Path:
         import numpy as np
 
@@ -90,11 +99,11 @@ def write_toy_table() -> Callable[..., Path]:
         from nas.space.cost import macs
         from nas.space.search_space import SearchSpace
 
-        space, rng = SearchSpace.load("toy"), np.random.default_rng(seed)
+        space, rng = space or SearchSpace.load("toy"), np.random.default_rng(seed)
         noise = {"n_samples": 21, "n_rounds": 3, "rel_noise": 0.02, "provenance": provenance, "sigma_rel": 0.01}
         rows = {}
         for op in space.operators():
-            ms = 0.02 * scale * rng.uniform(0.2, 3.0)
+            ms = 0.02 * scale * rng.uniform(0.2, 3.0) * (1 if op.bits == "fp" else 0.5)
             rows[op.key] = Row(ms=ms, ms_p50=1.1 * ms, ms_p95=1.3 * ms, macs=macs(op), **noise)
         header = {
             "schema_version": 1,
@@ -105,7 +114,7 @@ def write_toy_table() -> Callable[..., Path]:
             "device_kind": "cpu",
             "fingerprint": this_machine().fingerprint,
             "backend": "onnxruntime",
-            "dtype": "fp32",
+            "dtype": dtype,
             "batch": 1,
             "threads": 1,
             "date": "2026-01-01T00:00:00+00:00",
@@ -118,7 +127,7 @@ def write_toy_table() -> Callable[..., Path]:
             "sigma_sys": 0.04,
             "validation": {},
         }
-        stem = folder / "latency_tables" / device / "onnxruntime-fp32-b1-t1-toy"
+        stem = folder / "latency_tables" / device / f"onnxruntime-{dtype}-b1-t1-{space.name}"
         write_table(header, rows, stem)
         return stem
 
@@ -213,12 +222,7 @@ def operator_of() -> Callable[..., Any]:
     return make
 
 
-@pytest.fixture(scope="session")
-def toy_bits() -> Any:
-    """A small space of which every part may be float or have 8 bits, and blocks 4."""
-    from nas.space.space_file import parse_space
-
-    text = """
+TOY_BITS = """
 name: toy-bits
 num_classes: 10
 resolution: [12, 16]
@@ -233,4 +237,19 @@ stages:
       conv: {kernel: [3], expansion: [2]}
       ssd: {expansion: [1], heads: [4], state: [8], kernel: [3], directions: [[h, v_flip]], mode: [group]}
 """
-    return parse_space(text, "toy-bits.yaml")
+
+
+@pytest.fixture(scope="session")
+def toy_bits() -> Any:
+    """A small space of which every part may be float or have 8 bits, and blocks 4."""
+    from nas.space.space_file import parse_space
+
+    return parse_space(TOY_BITS, "toy-bits.yaml")
+
+
+@pytest.fixture
+def toy_bits_file(tmp_path: Path) -> Path:
+    """The space of `toy_bits` as a file."""
+    path = tmp_path / "toy-bits.yaml"
+    path.write_text(TOY_BITS, encoding="utf-8")
+    return path

@@ -1,0 +1,87 @@
+"""A run whose picks have bits, from training to comparison: what is judged, measured and kept is the integer file."""
+
+import csv
+import json
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from nas.export.kernels import integer_kernels
+from nas.hardware import onnx_runtime
+from nas.progress import Talk
+from nas.workflows.compare import compare
+from nas.workflows.finetune import finetune, load_model
+from nas.workflows.search import Limits, SearchSettings, search
+from nas.workflows.train_supernet import train_supernet
+
+RUN = Path("runs/bits")
+QUIET = Talk(quiet=True)
+CODES = ("QuantizeLinear", "DequantizeLinear")
+
+
+@pytest.fixture
+def searched(toy_bits, toy_bits_file, write_toy_table, tmp_path, monkeypatch):
+    """A folder whose run has a supernet with bits and a front; give the ids on it that have bits."""
+    monkeypatch.chdir(tmp_path)
+    write_toy_table(tmp_path, space=toy_bits, dtype="int8")
+    recipe = ["epochs=2", "learning_rate=0.01", "ema_share=0.1"]
+    train_supernet(
+        **{"space": str(toy_bits_file), "data": "digits", "run": RUN, "seed": 0, "resume": False},
+        **{"overrides": recipe, "settings": {}, "now": datetime(2026, 1, 1), "talk": QUIET},
+    )
+    settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=20)
+    asked = {"devices": ["cpu"], "settings": settings, "measured_only": False, "resume": False, "dry_run": False}
+    search(run=RUN, talk=QUIET, **asked)
+    front = json.loads((RUN / "search/cpu/front.json").read_text())["front"]
+    coded = [row["id"] for row in front if '"bits":8' in row["architecture"] or '"bits":4' in row["architecture"]]
+    assert coded
+    return coded
+
+
+def nodes(model):
+    return {node.op_type for node in onnx.load_from_string(model).graph.node}
+
+
+@pytest.mark.slow
+def test_a_pick_with_bits_is_trained_exported_and_measured_as_integers_and_hand_designed_models_stay_float(
+    searched, monkeypatch
+):
+    picked = searched[0]
+    recipe = ["epochs=1", "batch_size=128", "ema_share=0.1"]
+    finetune(run=RUN, picks=[picked], seed=0, settings={}, overrides=recipe, talk=QUIET)
+
+    folder = RUN / "models" / picked
+    model, described = load_model(folder)
+    file = (folder / "model.onnx").read_bytes()
+    assert described["integer_kernels"] == described["promised_kernels"] == dict(integer_kernels(file))
+    assert described["file_bytes"] == len(file) == pytest.approx(described["size_bytes"], rel=0.05)
+    side = described["resolution"]
+    images = np.random.default_rng(0).random((1, 3, side, side), np.float32)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    with torch.no_grad():
+        expected = model(torch.from_numpy(images)).numpy()
+    found = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"]).run(None, {"images": images})[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+    opened = []
+    run_onnx = onnx_runtime.run_onnx
+
+    def watched(model, shape):
+        opened.append(model)
+        return run_onnx(model, shape)
+
+    monkeypatch.setattr(onnx_runtime, "run_onnx", watched)
+    compare(run=RUN, device="cpu", models=["resnet10t@32"], seed=0, talk=QUIET)
+    assert file in opened  # what was measured is what was kept
+    with (RUN / "compare.csv").open(newline="") as lines:
+        rows = {row["id"]: row for row in csv.DictReader(lines)}
+    assert {picked, "resnet10t@32"} < rows.keys()
+    assert all(row["provenance"] == "measured" and float(row["latency_ms"]) > 0 for row in rows.values())
+    largest = max(opened, key=len)  # the hand-designed one, of five million weights in four bytes each
+    assert len(largest) > 4 * 4_500_000 and not nodes(largest) & set(CODES)

@@ -11,7 +11,6 @@ of ONNX Runtime, and the share of images on which the two agree. `mixed` draws t
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -32,7 +31,8 @@ from nas.space.cost import architecture_cost
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
-from nas.supernet.subnet import Subnet, build_operator, build_subnet, fold_norms, initialised, resize
+from nas.supernet.subnet import Subnet, build_operator, build_subnet, initialised, resize
+from nas.workflows.finetune import deployed
 
 WIDTHS = ("8", "4", "mixed")
 
@@ -61,18 +61,18 @@ def file_choices(exported: bytes, images: Tensor) -> np.ndarray:
 
 def child_figures(child: Subnet, architecture: Architecture, parent_right: float, split: Split) -> dict[str, Any]:
     """Judge a trained network with bits and its file."""
-    folded = fold_norms(copy.deepcopy(child))
+    model = deployed(child)
     images, labels = resize(split.images, child.resolution), split.labels.numpy()
-    exported = export_onnx(folded, (1, *images.shape[1:]))
-    trained, deployed = torch_choices(folded, images), file_choices(exported, images)
+    exported = export_onnx(model, (1, *images.shape[1:]))
+    trained, integer = torch_choices(model, images), file_choices(exported, images)
     num_classes = int(labels.max()) + 1
     size = architecture_cost(architecture, num_classes).size_bytes
     promised = promised_kernels(operators(architecture, num_classes))
     return {
         "trained": round(float((trained == labels).mean()), 5),
-        "file": round(float((deployed == labels).mean()), 5),
-        "points_below_parent": round(100 * (parent_right - float((deployed == labels).mean())), 3),
-        "agreement": round(float((trained == deployed).mean()), 5),
+        "file": round(float((integer == labels).mean()), 5),
+        "points_below_parent": round(100 * (parent_right - float((integer == labels).mean())), 3),
+        "agreement": round(float((trained == integer).mean()), 5),
         "file_bytes": len(exported),
         "size_bytes": size,
         "size_error": round(len(exported) / size - 1, 4),

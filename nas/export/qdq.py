@@ -15,11 +15,11 @@ import numpy as np
 
 from nas.errors import NasError, did_you_mean
 from nas.export.compact import drop_unread, is_marker, replace_nodes
+from nas.space.operator import FINER
 
 ACTIVATIONS = ("u8", "s8")  # unsigned for x86; signed with zero point 0 for TensorRT
 INT4_OPSET = 21
 FOUR_BIT_CODES = 7  # the greatest
-FINER = 16  # by which widened 4-bit codes are multiplied and their scale divided; half of it with `reduce_range`
 # What moves numbers without changing them; behind some of these ONNX Runtime sees no codes unless told again.
 MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Flatten", "Identity")
 BLIND_MOVES = ("Gather", "Flatten")

@@ -10,6 +10,7 @@ from nas.space.architecture import Architecture, Bits, Block, Setting, patch_siz
 
 TRANSITIONS = ("quantize", "dequantize")  # the kinds of operator between floats and codes
 ACTIVATION_BITS = 8  # of the codes between integer operators, whatever the bits of their weights
+FINER = 16  # by which 4-bit codes are multiplied, and their scale divided, where they are widened for int8 kernels
 
 
 @dataclass(frozen=True, slots=True)

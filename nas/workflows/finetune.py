@@ -24,6 +24,7 @@ from nas.run_dir import find_run, latest_search, locked, read_json, write_bytes,
 from nas.space.architecture import Architecture
 from nas.space.bits import without_bits
 from nas.space.operator import operators
+from nas.supernet.biases import round_biases
 from nas.supernet.calibration import calibrate
 from nas.supernet.subnet import Subnet, build_subnet, fold_norms
 from nas.supernet.supernet import Supernet, inherit
@@ -69,6 +70,7 @@ def write_finetuned(
 ) -> dict[str, Any]:
     """Judge a fine-tuned subnet and write RUN/models/<id>/; give what model.json says."""
     architecture = Architecture.from_json(row["architecture"])
+    trained = deployed(trained)
     described = {
         "id": architecture.id,
         "architecture": architecture.to_dict(),
@@ -87,6 +89,15 @@ def write_finetuned(
     return described
 
 
+def deployed(trained: nn.Module) -> Subnet:
+    """Give a trained subnet as it leaves: norms folded, biases of integer layers as their kernels round them."""
+    assert isinstance(trained, Subnet)
+    model = copy.deepcopy(trained)
+    fold_norms(model)
+    round_biases(model, (1, 3, model.resolution, model.resolution))
+    return model
+
+
 def described_bits(
     architecture: Architecture, trained: nn.Module, parent: nn.Module, dataset: Dataset
 ) -> dict[str, Any]:
@@ -94,7 +105,7 @@ def described_bits(
     if not has_bits(architecture):
         return {}
     shape = (1, 3, architecture.resolution, architecture.resolution)
-    exported = export_onnx(fold_norms(copy.deepcopy(trained)), shape)
+    exported = export_onnx(trained, shape)
     return {
         "float_accuracy": model_accuracy(parent, dataset.test()),
         "integer_kernels": dict(integer_kernels(exported)),
@@ -179,13 +190,11 @@ def described_training(
     }
 
 
-def write_model(folder: Path, trained: nn.Module, described: dict[str, Any]) -> None:
-    """Write model.safetensors (norms folded), model.onnx and, last, model.json."""
-    assert isinstance(trained, Subnet)
-    folded = fold_norms(copy.deepcopy(trained))
-    shape = (1, 3, trained.resolution, trained.resolution)
-    write_bytes(folder / "model.safetensors", save_tensors(folded.state_dict()))
-    write_bytes(folder / "model.onnx", export_onnx(folded, shape))
+def write_model(folder: Path, model: Subnet, described: dict[str, Any]) -> None:
+    """Write model.safetensors, model.onnx and, last, model.json of a model as it leaves."""
+    shape = (1, 3, model.resolution, model.resolution)
+    write_bytes(folder / "model.safetensors", save_tensors(model.state_dict()))
+    write_bytes(folder / "model.onnx", export_onnx(model, shape))
     write_json(folder / "model.json", described)
 
 

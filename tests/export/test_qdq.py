@@ -14,6 +14,7 @@ from nas.export.qdq import FINER, SAFE_CODES, write_qdq
 from nas.hardware.device import CPUINFO
 from nas.hardware.onnx_runtime import export_onnx, needs_precise_kernels
 from nas.space.kinds import KINDS
+from nas.supernet.biases import round_biases
 from nas.supernet.quantizer import TensorQuantizer, WeightQuantizer, quantize
 
 ENDS = ("stem", "double-stem", "patch-stem", "downsample", "widen", "head")
@@ -71,6 +72,23 @@ def test_where_integer_kernels_differ_it_is_the_bias_that_they_round(bits, quant
             exact = ((total + known) * unit / output_step(module)).round().clamp(0, 255).numpy()
             differ.append((np.abs(kernels - exact) > 0.5).mean())
         assert differ[0] == 0 < differ[1] < 0.005
+
+
+@pytest.mark.parametrize(("kind", "bits"), CASES)
+def test_with_rounded_biases_integer_kernels_compute_what_was_trained(
+    kind, bits, quantized_operator, trained, run_onnx
+):
+    """But for ties."""
+    differ = []
+    for seed in range(3):
+        module, images = trained(quantized_operator(kind, bits), seed)
+        round_biases(module, images.shape)
+        with torch.no_grad():
+            expected = module(torch.from_numpy(images)).numpy()
+        model = export_onnx(module, images.shape)
+        assert np.abs(run_onnx(model, images, optimised=False) - expected).max() <= 1e-6 * np.abs(expected).max()
+        differ.append(np.abs(run_onnx(model, images, optimised=True) - expected) > 0.5 * output_step(module))
+    assert np.mean(differ) < 5e-4
 
 
 @pytest.mark.parametrize("bits", [8, 4])

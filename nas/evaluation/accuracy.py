@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,10 @@ from nas.evaluation.splits import AnySplit, batches
 from nas.space.architecture import Architecture
 from nas.supernet.calibration import calibrate
 from nas.supernet.supernet import Supernet, extract
-from nas.supernet.threads import AT_ONCE, divided_cores
+from nas.supernet.threads import one_thread_each
 
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 BATCH_SIZE = 125  # of 25 to 250 the fastest for small networks (measured, one x86 core)
 
 
@@ -24,22 +27,25 @@ def accuracy(predict: Callable[[Tensor], Tensor], split: AnySplit) -> float:
 
 
 def num_correct(predict: Callable[[Tensor], Tensor], split: AnySplit) -> int:
-    """Count the images of `split` whose class has the largest of the logits that `predict` gives.
-
-    Two batches are predicted at a time, by two threads.
-    """
+    """Count the images of `split` whose class has the largest of the logits that `predict` gives."""
 
     @torch.no_grad()
     def count(part: tuple[Tensor, Tensor]) -> int:
         images, labels = part
         return int((predict(images).argmax(1) == labels).sum())
 
-    correct = 0
-    parts = batches(split, BATCH_SIZE, None)
-    with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool:
-        while few := list(islice(parts, AT_ONCE)):
-            correct += sum(pool.map(count, few))
-    return correct
+    return sum(side_by_side(count, batches(split, BATCH_SIZE, None)))
+
+
+def side_by_side(work: Callable[[Given], Found], items: Iterable[Given]) -> Iterator[Found]:
+    """Do the same work on each item, some at a time, by as many threads; yield what comes out, in order.
+
+    Every operation uses one thread, so that results do not depend on the number of cores.
+    """
+    waiting = iter(items)
+    with one_thread_each() as at_once, ThreadPoolExecutor(at_once) as pool:
+        while few := list(islice(waiting, at_once)):
+            yield from pool.map(work, few)
 
 
 def model_accuracy(model: nn.Module, split: AnySplit) -> float:
@@ -60,6 +66,6 @@ def inherited_accuracy(
 
 def inherited_subnet(supernet: Supernet, architecture: Architecture, calibration_images: Tensor) -> nn.Module:
     """Take a subnet out with inherited weights and BatchNorm statistics of its own, ready to predict."""
-    with divided_cores():
+    with one_thread_each():
         stats = calibrate(supernet, architecture, calibration_images)
         return extract(supernet, architecture, stats).to(memory_format=torch.channels_last)

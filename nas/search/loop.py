@@ -128,6 +128,7 @@ def batches(
 ) -> Iterator[np.ndarray]:
     """Yield unseen canonical genomes, int [k, genes], the `waiting` ones first, and add them to `seen`.
 
+    Each batch is sorted, so that candidates that begin alike are evaluated one after the other.
     The caller appends to `evaluations` what it makes of each batch: the budget is spent when there are `budget`.
     """
     barren = 0
@@ -139,6 +140,7 @@ def batches(
         waiting = waiting[:0]
         num_before = len(evaluations)
         genomes = drop_seen(space, asked, seen)
+        genomes = genomes[np.lexsort(genomes.T[::-1])]
         if len(genomes) > 0:
             yield genomes
         barren = 0 if len(evaluations) > num_before else barren + len(asked)

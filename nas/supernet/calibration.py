@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,14 +10,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.space.architecture import Architecture
+from nas.space.operator import Operator
 from nas.supernet.elastic import sliced_state
 from nas.supernet.quantizer import TensorQuantizer, initialised
 from nas.supernet.subnet import resize
 from nas.supernet.supernet import NormStatistics, Supernet, placed_operators
 
+CALIBRATION_BATCH_SIZE = 128
+
 
 @torch.no_grad()
-def calibrate(supernet: Supernet, architecture: Architecture, images: Tensor, batch_size: int = 128) -> NormStatistics:
+def calibrate(
+    supernet: Supernet, architecture: Architecture, images: Tensor, batch_size: int = CALIBRATION_BATCH_SIZE
+) -> NormStatistics:
     """Measure a subnet's BatchNorm statistics, and set its activation steps, on `images` [n, 3, h, w].
 
     Each batch runs normalised by its own statistics, as in training; they are pooled as `mean = sum n m / sum n` and
@@ -25,19 +30,27 @@ def calibrate(supernet: Supernet, architecture: Architecture, images: Tensor, ba
     running statistics are neither read nor changed. The steps of activations have the least squared error on the first
     batch (`nas.supernet.quantizer.best_steps`).
     """
-    operators = placed_operators(architecture, supernet.space.num_classes)
     batches = [resize(part, architecture.resolution) for part in images.split(batch_size)]
     stats = []
-    for name, op in operators:
-        module = supernet.skeleton(op, True)
-        state = sliced_state(supernet.shared[name], module)
-        steps = activation_steps(module)
-        own = {key for key in state if "running" in key or "tracked" in key} | steps
-        state = {key: value.clone() if key in own else value for key, value in state.items()}
-        with recorded_moments(module) as moments, initialised(module, (TensorQuantizer,)):
-            batches = [functional_call(module, state, (batch,), strict=True) for batch in batches]
-        stats.append({**pooled(moments), **{key: state[key] for key in steps}})
+    for name, op in placed_operators(architecture, supernet.space.num_classes):
+        found, batches = calibrate_operator(supernet, name, op, batches)
+        stats.append(found)
     return tuple(stats)
+
+
+@torch.no_grad()
+def calibrate_operator(
+    supernet: Supernet, name: str, op: Operator, batches: Sequence[Tensor]
+) -> tuple[Mapping[str, Tensor], list[Tensor]]:
+    """Measure the statistics of one operator of a subnet on what it is given, and give what it makes of each batch."""
+    module = supernet.skeleton(op, True)
+    state = sliced_state(supernet.shared[name], module)
+    steps = activation_steps(module)
+    own = {key for key in state if "running" in key or "tracked" in key} | steps
+    state = {key: value.clone() if key in own else value for key, value in state.items()}
+    with recorded_moments(module) as moments, initialised(module, (TensorQuantizer,)):
+        made = [functional_call(module, state, (batch,), strict=True) for batch in batches]
+    return {**pooled(moments), **{key: state[key] for key in steps}}, made
 
 
 def activation_steps(module: nn.Module) -> set[str]:

@@ -163,7 +163,18 @@ def inherit(supernet: Supernet, architecture: Architecture, stats: NormStatistic
     """Cut a subnet out with its norms not folded, ready to be trained further."""
     subnet = Subnet(architecture, supernet.space.num_classes)
     for index, (name, _) in enumerate(placed_operators(architecture, supernet.space.num_classes)):
-        layer = subnet.layers[index]
-        state = {**sliced_state(supernet.shared[name], layer), **(stats[index] if stats is not None else {})}
-        layer.load_state_dict({key: tensor.detach().clone() for key, tensor in state.items()})
+        take_weights(subnet.layers[index], supernet.shared[name], stats[index] if stats is not None else {})
     return subnet.eval()
+
+
+def extract_operator(supernet: Supernet, name: str, op: Operator, stats: Mapping[str, Tensor]) -> nn.Module:
+    """Cut one operator of a subnet out, as `extract` does."""
+    layer = build_operator(op)
+    take_weights(layer, supernet.shared[name], stats)
+    return fold_norms(layer)
+
+
+def take_weights(layer: nn.Module, shared: nn.Module, stats: Mapping[str, Tensor]) -> None:
+    """Fill a layer with copies of what it shares; `stats` replace some tensors by name."""
+    state = {**sliced_state(shared, layer), **stats}
+    layer.load_state_dict({key: tensor.detach().clone() for key, tensor in state.items()})

@@ -13,8 +13,9 @@ from nas.search.racing import Counts, Job, Outcome, Workers
 from nas.space.architecture import Architecture
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
+    from nas.evaluation.prefix import SubnetCounts
     from nas.evaluation.splits import AnySplit
     from nas.supernet.supernet import Supernet
 
@@ -34,7 +35,7 @@ class InheritedAccuracy:
         self.shares = tuple(shares)
         self.counted: dict[Architecture, Counts] = {}
         self.loaded: tuple[Supernet, Tensor, list[AnySplit]] | None = None  # weights, calibration images, parts
-        self.last: tuple[Architecture, nn.Module] | None = None  # of a race, whose next part comes next
+        self.counts: SubnetCounts | None = None
 
     @property
     def objective(self) -> Objective:
@@ -54,12 +55,11 @@ class InheritedAccuracy:
 
     def count(self, architecture: Architecture, stage: int) -> tuple[float, float]:
         """How many images of one part are classified rightly, and how many there are."""
-        from nas.evaluation import accuracy
+        from nas.evaluation.prefix import SubnetCounts
 
-        supernet, calibration, parts = self.load()
-        if self.last is None or self.last[0] != architecture:
-            self.last = architecture, accuracy.inherited_subnet(supernet, architecture, calibration)
-        return accuracy.num_correct(self.last[1], parts[stage]), len(parts[stage])
+        _, _, parts = loaded = self.load()
+        self.counts = self.counts or SubnetCounts(*loaded)
+        return self.counts.num_correct(architecture, stage), len(parts[stage])
 
     def load(self) -> tuple[Supernet, Tensor, list[AnySplit]]:
         """Load the weights and the images, once."""
@@ -77,7 +77,7 @@ class InheritedAccuracy:
 
     def __getstate__(self) -> dict[str, Any]:
         """Go to another process with weights and images, without the folder they came from."""
-        return {"run": None, "shares": self.shares, "counted": {}, "loaded": self.load(), "last": None}
+        return {"run": None, "shares": self.shares, "counted": {}, "loaded": self.load(), "counts": None}
 
     def remembering(self, workers: Workers) -> Workers:
         """Let workers go on from what is counted already, and remember what they count."""

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.evaluation.accuracy import BATCH_SIZE, accuracy, inherited_accuracy, model_accuracy
+from nas.evaluation.accuracy import BATCH_SIZE, accuracy, inherited_accuracy, model_accuracy, side_by_side
 from nas.evaluation.splits import Split
 from nas.space.search_space import SearchSpace
 from nas.supernet.calibration import calibrate
@@ -29,6 +29,16 @@ def test_accuracy_is_the_share_of_right_answers_however_the_batches_fall(count):
         return nn.functional.one_hot(answers[rows], 10).float()
 
     assert accuracy(predict, split) == (count - wrong) / count
+
+
+def test_operations_use_one_thread_however_many_are_allowed():
+    before = torch.get_num_threads()
+    torch.set_num_threads(5)
+    try:
+        assert list(side_by_side(lambda item: (item, torch.get_num_threads()), range(7))) == [(i, 1) for i in range(7)]
+        assert torch.get_num_threads() == 5
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_no_gradients_are_kept():

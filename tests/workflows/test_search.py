@@ -82,16 +82,16 @@ def front_csv(device="cpu"):
 @pytest.fixture
 def evaluated(monkeypatch):
     """Ids of the architectures whose accuracy was measured, in order."""
-    from nas.evaluation import accuracy
+    from nas.evaluation.prefix import SubnetCounts
 
     ids = []
-    take_out = accuracy.inherited_subnet
+    num_correct = SubnetCounts.num_correct
 
-    def spy(supernet, architecture, calibration):
-        ids.append(architecture.id)
-        return take_out(supernet, architecture, calibration)
+    def spy(counts, architecture, part):
+        ids.extend([architecture.id] if part == 0 else [])
+        return num_correct(counts, architecture, part)
 
-    monkeypatch.setattr(accuracy, "inherited_subnet", spy)
+    monkeypatch.setattr(SubnetCounts, "num_correct", spy)
     return ids
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,22 +21,28 @@ from nas.search.problem import Objective
 from nas.search.racing import Job, Outcome, Workers, race
 
 LOOPBACK = "127.0.0.1"
+PATIENCE_S = 10.0  # without any worker before it is said what is waited for
 MOST_DEATHS = 3  # workers that may die of one job, or one after the other while they start
+MOST_PORT = 65535
+START_ONE = "Start one: ray start --head --node-ip-address=127.0.0.1 --port=6379; or leave out --ray-address"
 
 
 @contextmanager
-def ray_workers(expensive: Sequence[Objective], count: int, address: str | None = None) -> Iterator[Workers]:
+def ray_workers(
+    expensive: Sequence[Objective], count: int, address: str | None = None, say: Callable[[str], None] = print
+) -> Iterator[Workers]:
     """Evaluate jobs by `count` Ray actors, started with the first job, on this machine or the cluster at `address`.
 
-    The objectives travel by pickle: functions of modules that every node has, closures too. `NasError` where Ray cannot
-    be reached or has too few CPUs, and where one job has killed MOST_DEATHS workers.
+    The objectives travel by pickle: functions of modules that every node has, closures too. Where no worker starts, as
+    the cluster has other work, `say` tells so once. `NasError` where Ray cannot be reached or has too few CPUs, and
+    where one job has killed MOST_DEATHS workers.
     """
     pool: list[Pool] = []
 
     def evaluate(jobs: Sequence[Job]) -> Iterator[Outcome]:
         if jobs and not pool:
             connect(count, address)
-            pool.append(hire(expensive, count))
+            pool.append(hire(expensive, count, say))
         return in_order(pool[0].evaluate(list(jobs)), len(jobs)) if jobs else iter(())
 
     try:
@@ -53,6 +60,8 @@ def connect(count: int, address: str | None) -> None:
     if address is None:
         # Else Ray takes the loopback address for a slip and binds to one that others reach. Read when ray is imported.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    elif address != "auto":
+        check_address(address)
     import ray
 
     here: dict[str, Any] = {"num_cpus": count, "_node_ip_address": LOOPBACK, "include_dashboard": False}
@@ -64,14 +73,24 @@ def connect(count: int, address: str | None) -> None:
             **({} if address else here),
         )
     except ConnectionError as error:
-        hint = "Start one: ray start --head --node-ip-address=127.0.0.1 --port=6379; or leave out --ray-address"
-        raise NasError(f"there is no Ray cluster at {address}: {error}", hint) from error
+        raise NasError(f"there is no Ray cluster at {address}: {error}", START_ONE) from error
     if (cpus := int(ray.cluster_resources().get("CPU", 0))) < count:
         ray.shutdown()
         raise NasError(f"the Ray cluster has {cpus} CPUs for {count} workers", f"--workers {cpus}, or add nodes")
 
 
-def hire(expensive: Sequence[Objective], count: int) -> Pool:
+def check_address(address: str) -> None:
+    """Refuse what is not HOST:PORT, and where nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > MOST_PORT or "/" in host:
+        raise NasError(f"'{address}' is not the address of a Ray cluster", "--ray-address HOST:PORT, as ray start says")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_S).close()
+    except OSError as error:
+        raise NasError(f"there is no Ray cluster at {address}: {error}", START_ONE) from error
+
+
+def hire(expensive: Sequence[Objective], count: int, say: Callable[[str], None]) -> Pool:
     """Start `count` actors, spread over the nodes, and give each the objectives."""
     import ray
 
@@ -89,7 +108,7 @@ def hire(expensive: Sequence[Objective], count: int) -> Pool:
             return None if self.objectives is None else race(self.objectives, job, time.perf_counter)
 
     actor = ray.remote(num_cpus=1, max_restarts=-1, scheduling_strategy="SPREAD")(Worker)
-    pool = Pool(ray.put(tuple(expensive)))
+    pool = Pool(ray.put(tuple(expensive)), say)
     for _ in range(count):
         pool.prepare(actor.remote())
     return pool
@@ -103,9 +122,11 @@ class Pool:
     """
 
     stored: Any
+    say: Callable[[str], None]
     idle: list[Any] = field(default_factory=list)
     running: dict[Any, tuple[Any, int | None]] = field(default_factory=dict)
     deaths: int = 0  # workers that died while they started, in a row
+    patient: bool = False  # once the first worker was waited for
 
     def prepare(self, actor: Any) -> None:
         """Let an actor that starts, for the first time or anew, count as idle when it has the objectives."""
@@ -122,7 +143,7 @@ class Pool:
             while waiting and self.idle:
                 number, actor = waiting.pop(), self.idle.pop(0)
                 self.running[actor.evaluate.remote(jobs[number])] = (actor, number)
-            done = ray.wait(list(self.running), num_returns=1)[0][0]
+            done = self.next_done()
             actor, job = self.running.pop(done)
             try:
                 outcome = ray.get(done)
@@ -145,6 +166,18 @@ class Pool:
             if job is not None:
                 left -= 1
                 yield job, outcome
+
+    def next_done(self) -> Any:
+        """Wait for whatever is done next; say so where it is the first worker and takes long."""
+        import ray
+
+        if not self.patient:
+            self.patient = True
+            if done := ray.wait(list(self.running), num_returns=1, timeout=PATIENCE_S)[0]:
+                return done[0]
+            free, cpus = (int(some.get("CPU", 0)) for some in (ray.available_resources(), ray.cluster_resources()))
+            self.say(f"waiting for a worker to start: {free} of the Ray cluster's {cpus} CPUs are free")
+        return ray.wait(list(self.running), num_returns=1)[0][0]
 
 
 def check_deaths(what: str, deaths: int, error: Exception) -> None:

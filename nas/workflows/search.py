@@ -74,7 +74,7 @@ def search(
     scopes = {device: scope_of(table.header) for device, table in tables.items()}
     found: dict[str, Any] = {"run": str(run), "tables": scopes, "fronts": {}, "presets": {}, "sanity": {}}
     earlier: list[tuple[LatencyTable, SearchResult]] = []
-    with locked(run), evaluators(judge, num_workers, ray_address) as workers:
+    with locked(run), evaluators(judge, num_workers, ray_address, talk) as workers:
         for device in () if resume else devices:
             refuse_interrupted(run / "search" / device)
         folders: dict[str, Path] = {}
@@ -96,12 +96,12 @@ def search(
 
 
 @contextmanager
-def evaluators(judge: InheritedAccuracy, num_workers: int, ray_address: str | None) -> Iterator[Workers]:
+def evaluators(judge: InheritedAccuracy, num_workers: int, ray_address: str | None, talk: Talk) -> Iterator[Workers]:
     """Give what evaluates: Ray for more than one worker or a cluster, else this process; both remember."""
     if num_workers == 1 and ray_address is None:
         yield judge.remembering(one_by_one([judge.objective], time.perf_counter))
         return
-    with ray_workers([judge.objective], num_workers, ray_address) as workers:
+    with ray_workers([judge.objective], num_workers, ray_address, talk.say) as workers:
         yield judge.remembering(workers)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from nas.errors import NasError
+from nas.search import parallel
 from nas.search.parallel import Pool, check_deaths, in_order, ray_workers
 from nas.search.racing import Outcome
 
@@ -64,12 +66,39 @@ def test_a_worker_that_was_restarted_while_it_was_idle_gets_the_objectives_again
         calls.append(job)
         return object()
 
-    monkeypatch.setattr(ray, "wait", lambda refs, num_returns: (refs[:1], refs[1:]))
+    monkeypatch.setattr(ray, "wait", lambda refs, num_returns, timeout=None: (refs[:1], refs[1:]))
     outcome = Outcome({"a": 1.0}, (), 0.0)
     monkeypatch.setattr(ray, "get", lambda ref: outcome if calls[-2:] == ["stored", "job"] else None)
     actor = SimpleNamespace(prepare=SimpleNamespace(remote=prepare), evaluate=SimpleNamespace(remote=evaluate))
-    assert list(Pool("stored", idle=[actor]).evaluate(["job"])) == [(0, outcome)]
+    assert list(Pool("stored", print, idle=[actor]).evaluate(["job"])) == [(0, outcome)]
     assert calls == ["job", "stored", "job"]
+
+
+@pytest.mark.parametrize("address", ["nonsense", "", "host:port", "127.0.0.1:99999", ":6379", "ray://127.0.0.1:1"])
+def test_an_address_that_is_none_is_refused_with_a_remedy(address):
+    with pytest.raises(NasError, match=r"not the address of a Ray cluster.*--ray-address HOST:PORT"):
+        parallel.connect(1, address)
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and not listening
+        with pytest.raises(NasError, match=r"no Ray cluster at.*ray start --head"):
+            parallel.connect(1, f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_it_is_said_once_that_no_worker_has_started(monkeypatch):
+    import ray
+
+    answers, said = iter([[], ["done"], ["more"]]), []
+    monkeypatch.setattr(ray, "wait", lambda refs, num_returns, timeout=None: (next(answers), refs))
+    monkeypatch.setattr(ray, "available_resources", dict)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 4.0})
+    pool = Pool("stored", said.append, running={"starting": (None, None)})
+    with pytest.raises(StopIteration):
+        while True:
+            pool.next_done()
+    assert said == ["waiting for a worker to start: 0 of the Ray cluster's 4 CPUs are free"]
 
 
 def test_a_search_that_evaluates_nothing_new_starts_no_ray():

@@ -312,7 +312,7 @@ def test_one_worker_needs_no_ray_and_a_cluster_does(workspace, monkeypatch):
     asked = []
 
     @contextlib.contextmanager
-    def no_ray(expensive, count, address):
+    def no_ray(expensive, count, address, say):
         asked.append((len(expensive), count, address))
         raise Stop
         yield
@@ -320,7 +320,7 @@ def test_one_worker_needs_no_ray_and_a_cluster_does(workspace, monkeypatch):
     monkeypatch.setattr(module, "ray_workers", no_ray)
     search_toy(budget=5)
     for num_workers, address in ((2, None), (1, "127.0.0.1:6379")):
-        with pytest.raises(Stop), evaluators(InheritedAccuracy(RUN), num_workers, address):
+        with pytest.raises(Stop), evaluators(InheritedAccuracy(RUN), num_workers, address, Talk(quiet=True)):
             pass
     assert asked == [(1, 2, None), (1, 1, "127.0.0.1:6379")]
 

@@ -13,20 +13,20 @@ class WeightAverage:
 
     def __init__(self, module: nn.Module, window: float) -> None:
         self.module, self.decay, self.updates = module, 1 - 1 / max(1.0, window), 0
-        self.tensors = {name: tensor.detach().clone() for name, tensor in module.named_parameters()}
+        self.parameters = dict(module.named_parameters())
+        self.tensors = {name: tensor.detach().clone() for name, tensor in self.parameters.items()}
 
     @torch.no_grad()
     def update(self) -> None:
         """Move towards the module's weights: by 1 - `decay`, faster in the first updates."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        current = dict(self.module.named_parameters())
-        torch._foreach_lerp_(list(self.tensors.values()), [current[name] for name in self.tensors], 1 - decay)
+        torch._foreach_lerp_(list(self.tensors.values()), list(self.parameters.values()), 1 - decay)
 
     @torch.no_grad()
     def follow(self, part: str) -> None:
         """Take over, as they are, the parameters that have `part` in their names."""
-        for name, parameter in self.module.named_parameters():
+        for name, parameter in self.parameters.items():
             if part in name:
                 self.tensors[name].copy_(parameter)
 

@@ -11,7 +11,6 @@ from torch.func import functional_call
 
 from nas.space.architecture import Architecture
 from nas.space.operator import Operator
-from nas.supernet.elastic import sliced_state
 from nas.supernet.quantizer import TensorQuantizer, initialised
 from nas.supernet.subnet import resize
 from nas.supernet.supernet import NormStatistics, Supernet, placed_operators
@@ -43,8 +42,8 @@ def calibrate_operator(
     supernet: Supernet, name: str, op: Operator, batches: Sequence[Tensor]
 ) -> tuple[Mapping[str, Tensor], list[Tensor]]:
     """Measure the statistics of one operator of a subnet on what it is given, and give what it makes of each batch."""
-    module = supernet.skeleton(op, True)
-    state = sliced_state(supernet.shared[name], module)
+    slices = supernet.slices(name, op, True)
+    module, state = slices.skeleton, slices.state()
     steps = activation_steps(module)
     own = {key for key in state if "running" in key or "tracked" in key} | steps
     state = {key: value.clone() if key in own else value for key, value in state.items()}

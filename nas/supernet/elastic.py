@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +24,31 @@ def take_slice(shared: Tensor, shape: torch.Size) -> Tensor:
     return shared
 
 
-def sliced_state(shared: nn.Module, skeleton: nn.Module) -> dict[str, Tensor]:
-    """Give a value from `shared` for every parameter and buffer of `skeleton`, by name."""
-    source = {**dict(shared.named_parameters()), **dict(shared.named_buffers())}
-    wanted = {**dict(skeleton.named_parameters()), **dict(skeleton.named_buffers())}
-    return {name: take_slice(source[name], tensor.shape) for name, tensor in wanted.items()}
+class Slices:
+    """The slices of a shared module that a skeleton runs on: names are looked up once, tensors every time."""
+
+    def __init__(self, shared: nn.Module, skeleton: nn.Module) -> None:
+        self.skeleton = skeleton
+        source = {name: (holder, key) for name, holder, key in tensor_places(shared)}
+        wanted = [(name, holder[key].shape) for name, holder, key in tensor_places(skeleton)]
+        self.parts = [(name, *source[name], shape) for name, shape in wanted]
+
+    def state(self) -> dict[str, Tensor]:
+        """Give a value from the shared module for every parameter and buffer of the skeleton, by name."""
+        return {name: take_slice(holder[key], shape) for name, holder, key, shape in self.parts}
+
+    def run(self, x: Tensor, override: Mapping[str, Tensor]) -> Tensor:
+        """Run the skeleton on its slices; `override` replaces some tensors by name."""
+        # Every tensor is given under each of its names: looking for missing or tied ones would take a tenth of a step.
+        return functional_call(self.skeleton, {**self.state(), **override}, (x,), tie_weights=False, strict=False)
 
 
-def run_sliced(shared: nn.Module, skeleton: nn.Module, x: Tensor, override: Mapping[str, Tensor]) -> Tensor:
-    """Run `skeleton` with its weights sliced from `shared`; `override` replaces some tensors by name."""
-    return functional_call(skeleton, {**sliced_state(shared, skeleton), **override}, (x,), strict=True)
+def tensor_places(module: nn.Module) -> list[tuple[str, dict[str, Any], str]]:
+    """List the name of every parameter and buffer, with the dictionary that holds it and its key there."""
+    return [
+        (f"{path}.{key}" if path else key, holder, key)
+        for path, part in module.named_modules()
+        for holder in (part._parameters, part._buffers)
+        for key, tensor in holder.items()
+        if tensor is not None
+    ]

@@ -12,7 +12,6 @@ from nas.space.architecture import Architecture
 from nas.space.bits import uniform, widths_of, with_bits
 from nas.space.operator import ACTIVATION_BITS
 from nas.space.search_space import SearchSpace
-from nas.supernet.elastic import run_sliced
 from nas.supernet.quantizer import initialised
 from nas.supernet.rotation import rotation, with_kinds
 from nas.supernet.subnet import resize
@@ -62,9 +61,9 @@ def run_and_set(supernet: Supernet, architecture: Architecture, width: int, imag
     """Run a subnet operator by operator, each setting its steps of one bit-width by what it sees."""
     x = resize(images, architecture.resolution)
     for name, op in placed_operators(architecture, supernet.space.num_classes):
-        skeleton = supernet.skeleton(op, True)
+        slices = supernet.slices(name, op, True)
         kept = {key: value.clone() for key, value in supernet.shared[name].named_buffers()}
-        with initialised(skeleton, width=width):
-            x = run_sliced(supernet.shared[name], skeleton, x, {})
+        with initialised(slices.skeleton, width=width):
+            x = slices.run(x, {})
         for key, value in supernet.shared[name].named_buffers():
             value.copy_(kept[key])

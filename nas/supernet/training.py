@@ -84,6 +84,8 @@ class SupernetTraining:
         self.rollbacks = 0  # each has halved the learning rate
         self.average = WeightAverage(supernet, recipe.ema_share * self.total_steps)
         self.twin = supernet.twin()
+        self.parameters = list(supernet.parameters())  # to look them up takes as long as to clip their gradients
+        self.twin_parameters = list(self.twin.parameters())
         self.second_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="supernet-twin")
         self.optimizer = torch.optim.AdamW(
             parameter_groups(supernet, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
@@ -226,7 +228,8 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
     widths = enabled_widths(training, images)
     largest, *drawn, smallest = sandwich(training.turn(images, labels), recipe.sampling, widths)
     training.optimizer.zero_grad(set_to_none=True)  # AdamW then leaves weights that no subnet used as they are
-    twin.zero_grad(set_to_none=True)
+    for parameter in training.twin_parameters:
+        parameter.grad = None
     teacher: Future[Tensor] = Future()
     parts = len(drawn) if recipe.split_batch else 1
     beside = training.second_thread.submit(train_children, twin, drawn, images, labels, teacher, recipe, parts)
@@ -240,8 +243,8 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
         teacher.cancel()  # does nothing once it has its result; else it ends the other thread's wait
         wait([beside])
     beside.result()
-    add_gradients(supernet, twin)
-    norm = torch.nn.utils.clip_grad_norm_(supernet.parameters(), recipe.clip_norm)
+    add_gradients(training.parameters, training.twin_parameters)
+    norm = torch.nn.utils.clip_grad_norm_(training.parameters, recipe.clip_norm)
     check_finite(training.step, loss=loss.item(), gradient=norm.item())
     rate = learning_rate(training.step, training.total_steps, recipe.learning_rate, recipe.warmup_fraction)
     set_rate(training.optimizer, rate * ROLLBACK_RATE**training.rollbacks)
@@ -282,8 +285,8 @@ def train_children(
         (loss / parts).backward()
 
 
-def add_gradients(supernet: Supernet, twin: Supernet) -> None:
-    """Add the gradients of `twin` to those of `supernet`."""
-    for own, other in zip(supernet.parameters(), twin.parameters(), strict=True):
+def add_gradients(parameters: Sequence[Tensor], others: Sequence[Tensor]) -> None:
+    """Add the gradients of `others` to those of the first ones."""
+    for own, other in zip(parameters, others, strict=True):
         if other.grad is not None:
             own.grad = other.grad if own.grad is None else own.grad.add_(other.grad)

@@ -10,7 +10,7 @@ from nas.hardware.onnx_runtime import export_onnx
 from nas.hardware.profile import in_frame
 from nas.space.kinds import KINDS
 from nas.supernet.blocks import BLOCKS, build_operator, fold_norms
-from nas.supernet.elastic import run_sliced
+from nas.supernet.elastic import Slices
 from nas.supernet.layer_scale import LAYER_SCALE
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -82,7 +82,7 @@ def test_a_slice_computes_what_a_block_with_copied_prefixes_does(kind, grid, ope
         with torch.device("meta"):
             skeleton = build_operator(op).eval()
         with torch.no_grad():
-            torch.testing.assert_close(run_sliced(shared, skeleton, x, {}), cut(shared, op)(x), rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(Slices(shared, skeleton).run(x, {}), cut(shared, op)(x), rtol=1e-6, atol=1e-6)
 
 
 @every_kind
@@ -90,14 +90,14 @@ def test_the_largest_block_is_the_unsliced_module(kind, operator_of):
     op = operator_of(kind, WIDE, 6, "large")
     shared, x = built(op), noise(2, WIDE, 6, 6)
     with torch.no_grad():
-        assert torch.equal(run_sliced(shared, build_operator(op).eval(), x, {}), shared(x))
+        assert torch.equal(Slices(shared, build_operator(op).eval()).run(x, {}), shared(x))
 
 
 @every_kind
 def test_gradients_outside_the_slice_are_zero_or_none_and_inside_are_not(kind, operator_of):
     shared, op = built(operator_of(kind, WIDE, 6, "large")).train(), operator_of(kind, NARROW, 6)
     skeleton = build_operator(op).train()
-    y = run_sliced(shared, skeleton, noise(2, NARROW, 6, 6), {})
+    y = Slices(shared, skeleton).run(noise(2, NARROW, 6, 6), {})
     (y * noise(*y.shape, seed=2)).sum().backward()
     wanted = dict(skeleton.named_parameters())
     for name, parameter in shared.named_parameters():

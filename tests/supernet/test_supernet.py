@@ -1,3 +1,5 @@
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -106,3 +108,16 @@ def test_images_of_another_size_are_resized_to_the_resolution_of_the_architectur
     architecture = toy.smallest()
     small = F.interpolate(images, size=(12, 12), mode="bilinear", antialias=True)
     torch.testing.assert_close(supernet(images, architecture), supernet(small, architecture))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_copy_of_a_supernet_that_has_run_runs_on_weights_of_its_own(toy, make_supernet, images, copied):
+    supernet = make_supernet(toy)
+    before = supernet(images, toy.largest())
+    other = copied(supernet)
+    assert torch.equal(other(images, toy.largest()), before)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    assert not other(images, toy.largest()).any()
+    assert torch.equal(supernet(images, toy.largest()), before)

@@ -9,23 +9,13 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
 from nas.space.search_space import SearchSpace
+from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.supernet import Supernet
-from nas.supernet.training import SupernetRecipe, SupernetTraining, train_step
-
-
-class SameThread(ThreadPoolExecutor):
-    """Runs what is submitted when it is asked for, in the calling thread: the step without a second thread."""
-
-    def submit(self, function, /, *args, **kwargs):  # type: ignore[override]
-        outcome: Future = Future()
-        outcome.result = lambda timeout=None: function(*args, **kwargs)  # type: ignore[method-assign]
-        outcome.set_result(None)
-        return outcome
+from nas.supernet.training import SupernetTraining, train_step
 
 
 def spin() -> None:
@@ -36,10 +26,8 @@ def spin() -> None:
 def images_per_second(two_threads: bool, threads_per_operation: int, steps: int) -> float:
     torch.set_num_threads(threads_per_operation)
     torch.manual_seed(0)
-    recipe = SupernetRecipe()
+    recipe = SupernetRecipe(side_by_side=two_threads)
     training = SupernetTraining(Supernet(SearchSpace.load("scan-mix-tiny")), recipe, seed=0, steps_per_epoch=1000)
-    if not two_threads:
-        training.second_thread = SameThread(1)
     images = torch.randn(recipe.batch_size, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(recipe.batch_size) % 10
     for _ in range(15):  # a cycle of the kinds: every operator has been built once

@@ -13,7 +13,7 @@ from nas.errors import NasError, UsageError, did_you_mean
 Settings = TypeVar("Settings")
 
 TYPE_NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false", dict: "mapping"}
-AT_LEAST_ONE = ("epochs", "batch_size")
+AT_LEAST_ONE = ("epochs", "batch_size", "accumulate")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

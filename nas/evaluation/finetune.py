@@ -16,7 +16,7 @@ from nas.errors import NasError
 from nas.evaluation.splits import Dataset, batches
 from nas.supernet.averaging import WeightAverage
 from nas.supernet.losses import child_loss
-from nas.supernet.training import learning_rate, parameter_groups, set_rate
+from nas.supernet.optimizer import learning_rate, parameter_groups, set_rate
 
 FIRST_EPOCH = 100_000  # far from the epochs of a supernet, whose samples a subnet has seen already
 

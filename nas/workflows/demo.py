@@ -22,10 +22,11 @@ from nas.progress import Talk
 from nas.report.findings import nearest_slower, strongest_rival
 from nas.space.architecture import Architecture
 from nas.space.search_space import SearchSpace
+from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.subnet import build_subnet
 from nas.supernet.supernet import Supernet
 from nas.supernet.threads import AT_ONCE, divided_cores
-from nas.supernet.training import SupernetRecipe, SupernetTraining, train_step
+from nas.supernet.training import SupernetTraining, train_step
 from nas.units import format_milliseconds
 from nas.workflows.compare import compare
 from nas.workflows.finetune import finetune

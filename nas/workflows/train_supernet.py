@@ -33,9 +33,10 @@ from nas.run_dir import (
 )
 from nas.space.search_space import SearchSpace
 from nas.supernet.divergence import Diverged
+from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.supernet import Supernet
 from nas.supernet.threads import divided_cores
-from nas.supernet.training import ROLLBACK_RATE, SupernetRecipe, SupernetTraining, train_epoch
+from nas.supernet.training import ROLLBACK_RATE, SupernetTraining, train_epoch
 from nas.workflows.checkpoint import read_checkpoint, write_checkpoint
 from nas.workflows.provenance import digest
 from nas.workflows.tables import table_of

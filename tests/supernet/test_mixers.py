@@ -12,7 +12,7 @@ from nas.supernet.mixers.hidden_state import HiddenStateMixer
 from nas.supernet.mixers.non_causal import NonCausalCore
 from nas.supernet.mixers.scanned import DILATIONS, MultiscaleCore, ScanCore, StateFusionCore
 from nas.supernet.mixers.state_space import DT_MAX, DT_MIN, NORM_EPS, initial_a_log, initial_dt_bias
-from nas.supernet.training import parameter_groups
+from nas.supernet.optimizer import parameter_groups
 
 WIDTH, GRID = 8, (3, 5)
 TOKENS = GRID[0] * GRID[1]

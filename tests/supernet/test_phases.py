@@ -6,11 +6,13 @@ import torch
 from nas.space.bits import uniform
 from nas.space.search_space import SearchSpace
 from nas.supernet.calibration import calibrate
+from nas.supernet.optimizer import parameter_groups
 from nas.supernet.phases import begin_steps, joins
 from nas.supernet.quantizer import TensorQuantizer
+from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.sampling import sandwich
 from nas.supernet.supernet import Supernet, extract, inherit
-from nas.supernet.training import SupernetRecipe, SupernetTraining, parameter_groups, train_step
+from nas.supernet.training import SupernetTraining, train_step
 
 
 def begun(space, widths=(8, 4)):

@@ -21,8 +21,8 @@ from nas.progress import Talk
 from nas.space.search_space import SearchSpace
 from nas.supernet import training as training_module
 from nas.supernet.elastic import take_slice
+from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.supernet import Supernet
-from nas.supernet.training import SupernetRecipe
 from nas.workflows import train_supernet as module
 from nas.workflows.train_supernet import train_supernet
 from nas.workflows.weights import load_supernet

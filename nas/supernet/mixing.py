@@ -1,0 +1,31 @@
+"""Batches whose images are mixtures of two, with labels to match: Mixup and CutMix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.supernet.recipe import SupernetRecipe
+
+
+def mixed(
+    images: Tensor, labels: Tensor, num_classes: int, recipe: SupernetRecipe, seed: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Mix a batch [b, 3, h, w] by the recipe; labels [b] become probabilities [b, classes], or stay as they are.
+
+    A function of `seed`, so that a resumed training mixes alike.
+    """
+    from torchvision.transforms import v2
+
+    kinds = ((recipe.mixup, v2.MixUp), (recipe.cutmix, v2.CutMix))
+    asked = [(alpha, mix) for alpha, mix in kinds if alpha > 0]
+    if not asked:
+        return images, labels
+    rng = np.random.default_rng([*seed, 9])
+    alpha, mix = asked[int(rng.integers(len(asked)))]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        return mix(alpha=alpha, num_classes=num_classes)(images, labels)

@@ -282,6 +282,7 @@ def search_command(
 def finetune_command(
     pick: Annotated[list[str] | None, typer.Option("--pick", help="best, knee, smallest, all or an id.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
+    start: Annotated[str, typer.Option("--from", help="Weights to begin with: inherited or scratch.")] = "inherited",
     run: Run = None,
     overrides: Set = None,
     seed: Seed = 0,
@@ -300,7 +301,13 @@ def finetune_command(
 
     settings = {"epochs": epochs} if epochs is not None else {}
     result = finetune(
-        run=run, picks=pick or ["best"], seed=seed, settings=settings, overrides=overrides or [], talk=talk_of(quiet)
+        run=run,
+        picks=pick or ["best"],
+        start=start,
+        seed=seed,
+        settings=settings,
+        overrides=overrides or [],
+        talk=talk_of(quiet),
     )
     lines = [
         f"{model['id']}: {model['accuracy']:.2%} on the test split after {model['epochs']} epochs "
@@ -313,9 +320,13 @@ def finetune_command(
 @app.command("compare")
 def compare_command(
     models: Annotated[
-        str, typer.Option("--models", help="timm models, comma-separated; NAME@64 sets the input size.")
+        str, typer.Option("--models", help="timm models and presets of the space; NAME@64 sets the input size.")
     ] = "resnet10t,mobilenetv3_small_050,lcnet_050",
     device: Annotated[str, typer.Option("--device", help="The device of the search: measured if here.")] = "cpu",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each; from two on verdicts have a p.")] = 1,
+    pretrained: Annotated[
+        Path | None, typer.Option("--pretrained", help="Folder with NAME.safetensors or NAME.pth of timm models.")
+    ] = None,
     run: Run = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -326,12 +337,14 @@ def compare_command(
     \b
     Examples:
       nas compare
-      nas compare --models resnet18,mobilenetv3_small_050@64
+      nas compare --models resnet18,mobilenetv3_small_050@64,vit_tiny_patch16_224@32/4 --seeds 3
     """
     from nas.workflows.compare import compare
 
     names = [name for name in models.split(",") if name.strip()]
-    result = compare(run=run, device=device, models=names, seed=seed, talk=talk_of(quiet))
+    result = compare(
+        run=run, device=device, models=names, seed=seed, seeds=seeds, pretrained=pretrained, talk=talk_of(quiet)
+    )
     scope = result["table"]
     lines = [
         f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms "
@@ -339,6 +352,7 @@ def compare_command(
         for row in result["models"]
     ]
     lines.append(f"latencies: whole networks, {device}, {scope['backend']} {scope['dtype']} batch {scope['batch']}")
+    lines += [f"{row['rival']}: {row['verdict']}" for row in result["models"] if row.get("verdict")]
     give(result, as_json, [*lines, "next: nas report"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,11 @@ from torch.nn import functional as F
 from nas.errors import NasError
 from nas.evaluation.splits import Dataset, batches
 from nas.supernet.averaging import WeightAverage
-from nas.supernet.losses import child_loss
+from nas.supernet.losses import distillation
+from nas.supernet.mixing import mixed
 from nas.supernet.optimizer import learning_rate, parameter_groups, set_rate
 
+OnStep = Callable[[int, int], None]  # steps done, steps in all
 FIRST_EPOCH = 100_000  # far from the epochs of a supernet, whose samples a subnet has seen already
 
 
@@ -32,6 +34,10 @@ class Recipe:
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0
     ema_share: float = 0.04  # of all steps, that the average of the weights looks back over
+    distill: float = 0.0  # weight of a teacher's probabilities in the loss; the teacher is the largest subnet
+    smoothing: float = 0.0  # of the labels
+    mixup: float = 0.0  # alpha of Mixup; with both, one of the two for each batch
+    cutmix: float = 0.0  # alpha of CutMix
     step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
     bits_epochs: int = 1  # that a network with integer bits is trained on, after its float parent
     bits_rate: float = 0.1  # learning rate of these, as a share of the parent's
@@ -39,9 +45,17 @@ class Recipe:
 
     def describe(self) -> str:
         """Name the recipe in one line."""
-        return (
-            f"AdamW {self.learning_rate:g}, cosine, weight decay {self.weight_decay:g}, batch {self.batch_size}, "
-            f"EMA over {self.ema_share:.0%} of the steps, cross-entropy"
+        more = [
+            f"{name} {getattr(self, name):g}"
+            for name in ("distill", "smoothing", "mixup", "cutmix")
+            if getattr(self, name)
+        ]
+        return ", ".join(
+            [
+                f"AdamW {self.learning_rate:g}, cosine, weight decay {self.weight_decay:g}, batch {self.batch_size}, "
+                f"EMA over {self.ema_share:.0%} of the steps, cross-entropy",
+                *more,
+            ]
         )
 
 
@@ -61,28 +75,41 @@ def train_model(
     dataset: Dataset,
     recipe: Recipe,
     seed: int,
-    on_step: Callable[[int, int], None] = lambda step, total: None,
+    on_step: OnStep = lambda step, total: None,
     teacher: nn.Module | None = None,
 ) -> nn.Module:
     """Train `model` on fresh samples of `dataset`; give a copy of it with averaged weights, in eval mode.
 
-    With a `teacher`, towards its probabilities as well: `recipe.bits_distill` of the loss.
+    With a `teacher`, towards its probabilities as well: `recipe.distill` of the loss.
     `on_step(steps done, steps in all)` is called after every step. Raises `NasError` when the loss is not finite.
     """
+    *_, average = train_epochs(model, dataset, recipe, seed, on_step, teacher)
+    return averaged(average)
+
+
+def train_epochs(
+    model: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    on_step: OnStep = lambda step, total: None,
+    teacher: nn.Module | None = None,
+) -> Iterator[WeightAverage]:
+    """Train as `train_model` does; yield the average of the weights after each epoch."""
     optimizer = torch.optim.AdamW(
         parameter_groups(model, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
     )
     total = count_steps(dataset, recipe)
     average = WeightAverage(model, recipe.ema_share * total)
-    model.train()
     step = 0
     for epoch in range(FIRST_EPOCH, FIRST_EPOCH + recipe.epochs):
+        model.train()
         rng = np.random.default_rng([seed, epoch])
         for images, labels in batches(dataset.train(epoch), recipe.batch_size, rng, drop_last=True):
-            rate = learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction)
-            set_rate(optimizer, rate)
+            set_rate(optimizer, learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction))
+            images, labels = mixed(images, labels, dataset.num_classes, recipe.mixup, recipe.cutmix, [seed, step])
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(model(images), images, labels, teacher, recipe.bits_distill)
+            loss = loss_of(model(images), images, labels, teacher, recipe)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
             optimizer.step()
@@ -91,15 +118,21 @@ def train_model(
             on_step(step, total)
         if not math.isfinite(loss.item()):
             raise NasError("the training diverged: the loss is not finite", "--set learning_rate=0.001")
-    trained = copy.deepcopy(model)
+        yield average
+
+
+def averaged(average: WeightAverage) -> nn.Module:
+    """Give a copy of a module with its averaged weights, in eval mode."""
+    trained = copy.deepcopy(average.module)
     trained.load_state_dict(average.state_dict())
     return trained.eval()
 
 
-def loss_of(logits: Tensor, images: Tensor, labels: Tensor, teacher: nn.Module | None, distill: float) -> Tensor:
+def loss_of(logits: Tensor, images: Tensor, labels: Tensor, teacher: nn.Module | None, recipe: Recipe) -> Tensor:
     """Cross-entropy to the labels, mixed with that to the probabilities of a teacher if there is one."""
-    if teacher is None:
-        return F.cross_entropy(logits, labels)
+    loss = F.cross_entropy(logits, labels, label_smoothing=recipe.smoothing)
+    if teacher is None or not recipe.distill:
+        return loss
     with torch.no_grad():
         taught = teacher(images)
-    return child_loss(logits, taught, labels, distill)
+    return recipe.distill * distillation(logits, taught) + (1 - recipe.distill) * loss

@@ -24,7 +24,8 @@ def has_bits(architecture: Architecture) -> bool:
 
 def bits_recipe(recipe: Recipe) -> Recipe:
     """Give the recipe of the training with bits that follows a float training by `recipe`."""
-    return replace(recipe, epochs=recipe.bits_epochs, learning_rate=recipe.learning_rate * recipe.bits_rate)
+    rate = recipe.learning_rate * recipe.bits_rate
+    return replace(recipe, epochs=recipe.bits_epochs, learning_rate=rate, distill=recipe.bits_distill)
 
 
 def quantize_model(parent: Subnet, architecture: Architecture, num_classes: int, images: Tensor) -> Subnet:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -18,13 +20,14 @@ DEFAULT_MODELS = ("resnet10t", "mobilenetv3_small_050", "lcnet_050")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A timm model's name and the size in pixels of the images it is given."""
+    """A timm model's name, the size in pixels of the images it is given, and that of its patches where it has any."""
 
     name: str
     resolution: int
+    patch_size: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.resolution}"
+        return f"{self.name}@{self.resolution}" + ("" if self.patch_size is None else f"/{self.patch_size}")
 
 
 class ReferenceModel(nn.Module):
@@ -40,19 +43,22 @@ class ReferenceModel(nn.Module):
 
 
 def parse_reference(text: str, native_resolution: int) -> Reference:
-    """Read `resnet10t` or `resnet10t@64`; without a size the best known one, else that of the data set.
+    """Read `resnet10t`, `resnet10t@64` or `vit_tiny_patch16_224@32/4`, whose patches have 4 pixels.
 
-    `NasError` for a name that timm does not have, with the close match, or a size that is no number.
+    Without a size it is the best known one, else that of the data set. `NasError` for a name that timm does not have,
+    with the close match, or a size that is no number.
     """
     import timm
 
-    name, at, size = text.strip().partition("@")
+    name, at, sizes = text.strip().partition("@")
+    size, slash, patch = sizes.partition("/")
     if not timm.is_model(name):
         raise NasError(f"timm has no model '{name}'", did_you_mean(name, close_models(name)))
-    if at and not (size.isdigit() and int(size) > 0):
-        raise NasError(f"'{size}' is not an input size", f"Write for example {name}@64")
+    for given, written in ((at, size), (slash, patch)):
+        if given and not (written.isdigit() and int(written) > 0):
+            raise NasError(f"'{written}' is not an input size", f"Write for example {name}@64, or {name}@64/8")
     if at:
-        return Reference(name, int(size))
+        return Reference(name, int(size), int(patch) if slash else None)
     return Reference(name, BEST_INPUT.get(name, native_resolution) if native_resolution == 32 else native_resolution)
 
 
@@ -85,16 +91,37 @@ def timm_network(name: str, resolution: int) -> nn.Module:
     return timm.create_model(name, pretrained=False)
 
 
-def build_reference(reference: Reference, num_classes: int) -> ReferenceModel:
-    """Build a hand-designed model with fresh weights; `NasError` where it cannot take that input size."""
+def build_reference(reference: Reference, num_classes: int, weights: Path | None = None) -> ReferenceModel:
+    """Build a hand-designed model with fresh weights, or those of a file, whose classifier is replaced.
+
+    `NasError` where it cannot take that input size, or the file does not fit.
+    """
     import timm
     import torch
 
+    settings: dict[str, Any] = {"num_classes": num_classes}
+    if reference.patch_size is not None:
+        settings |= {"img_size": reference.resolution, "patch_size": reference.patch_size}
+    if weights is not None:
+        settings |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
     try:
-        model = timm.create_model(reference.name, pretrained=False, num_classes=num_classes).eval()
+        model = timm.create_model(reference.name, **settings).eval()
         with torch.no_grad():
             model(torch.zeros(1, 3, reference.resolution, reference.resolution))
     except (RuntimeError, AssertionError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise NasError(f"{reference} cannot be built: {reason}", f"Try another size: {reference.name}@224") from error
     return ReferenceModel(model.train(), reference.resolution)
+
+
+def weights_file(reference: Reference, folder: Path) -> Path:
+    """Find NAME.safetensors, NAME.pth or NAME.bin of a model in a folder; `NasError` where there is none."""
+    names = [f"{reference.name}{ending}" for ending in (".safetensors", ".pth", ".bin")]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise NasError(
+            f"{folder} holds no weights of {reference.name}: none of {', '.join(names)}",
+            f"Save them there, for example torch.save(timm.create_model('{reference.name}', pretrained=True)"
+            f".state_dict(), '{names[1]}'); nothing is downloaded for you",
+        )
+    return found[0]

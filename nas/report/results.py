@@ -170,6 +170,7 @@ COMPARE_COLUMNS = (
     Column("MACs"),
     Column("best searched, not slower (points)"),
     Column("speed-up at equal accuracy"),
+    Column("error at equal latency"),
     Column("images"),
     Column("recipe", numeric=False),
     Column("weights from", numeric=False),
@@ -186,14 +187,22 @@ def comparison(data: ReportData) -> str:
     body = paragraph(comparison_sentence(data), "finding")
     body += table("Trained networks, most accurate on the test split first", COMPARE_COLUMNS, rows)
     body += paragraph(
-        "Speed-up: the model's measured latency over that of the fastest searched network of at least its accuracy.",
+        "Speed-up: the model's measured latency over that of the fastest searched network of at least its accuracy. "
+        "Error at equal latency: that of the searched networks, interpolated, over the model's own.",
         "note",
     )
+    body += verdicts(data)
     if not searched(data):
         body += missing("No network of the search has been fine-tuned.", "nas finetune --pick best")
     if not hand_designed(data):
         body += missing("No hand-designed model is among them.", "nas compare --models resnet10t,convnext_atto")
     return body
+
+
+def verdicts(data: ReportData) -> str:
+    """What a searched network is beside each hand-designed one, in a line each; a p value where there were seeds."""
+    lines = [f"{row['rival']}: {row['verdict']}." for row in hand_designed(data) if row.get("verdict")]
+    return "".join(paragraph(line) for line in lines)
 
 
 def compare_row(data: ReportData, row: Row) -> list[Cell]:
@@ -214,6 +223,7 @@ def compare_row(data: ReportData, row: Row) -> list[Cell]:
         format_count(row["macs"]),
         difference,
         factor,
+        ABSENT if row.get("error_ratio") is None else f"{row['error_ratio']:.2f}×",
         format_count(row["images"]) if row.get("images") is not None else ABSENT,
         str(row.get("recipe", ABSENT)),
         str(row.get("source", ABSENT)),

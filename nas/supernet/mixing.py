@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nas.supernet.recipe import SupernetRecipe
+ONE_AT_A_TIME = Lock()  # torchvision draws from the generator that all threads share
 
 
 def mixed(
-    images: Tensor, labels: Tensor, num_classes: int, recipe: SupernetRecipe, seed: Sequence[int]
+    images: Tensor, labels: Tensor, num_classes: int, mixup: float, cutmix: float, seed: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Mix a batch [b, 3, h, w] by the recipe; labels [b] become probabilities [b, classes], or stay as they are.
+    """Mix a batch [b, 3, h, w] with these alphas; labels [b] become probabilities [b, classes].
 
-    A function of `seed`, so that a resumed training mixes alike.
+    Where both alphas are 0, nothing changes. A function of `seed`, so that a resumed training mixes alike.
     """
     from torchvision.transforms import v2
 
-    kinds = ((recipe.mixup, v2.MixUp), (recipe.cutmix, v2.CutMix))
+    kinds = ((mixup, v2.MixUp), (cutmix, v2.CutMix))
     asked = [(alpha, mix) for alpha, mix in kinds if alpha > 0]
     if not asked:
         return images, labels
     rng = np.random.default_rng([*seed, 9])
     alpha, mix = asked[int(rng.integers(len(asked)))]
-    with torch.random.fork_rng(devices=[]):
+    with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         return mix(alpha=alpha, num_classes=num_classes)(images, labels)

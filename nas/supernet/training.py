@@ -158,7 +158,8 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
     recipe = training.recipe
     widths = enabled_widths(training, images)
     architectures = sandwich(training.turn(images, labels), recipe.sampling, widths)
-    images, labels = mixed(images, labels, training.supernet.space.num_classes, recipe, [training.seed, training.step])
+    seed, num_classes = [training.seed, training.step], training.supernet.space.num_classes
+    images, labels = mixed(images, labels, num_classes, recipe.mixup, recipe.cutmix, seed)
     training.optimizer.zero_grad(set_to_none=True)  # AdamW then leaves weights that no subnet used as they are
     loss = training.gradients.add(architectures, images, labels)
     norm = torch.nn.utils.clip_grad_norm_(training.parameters, recipe.clip_norm)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import torch
@@ -13,77 +13,93 @@ from torch import nn
 from nas.config import make_settings
 from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
-from nas.evaluation.data import Dataset, load_dataset
 from nas.evaluation.finetune import Recipe
-from nas.evaluation.reference import Reference, build_reference, parse_reference
-from nas.hardware.backends import BACKENDS, clock_of
-from nas.hardware.call import Setting, arithmetic
-from nas.hardware.device import foreign, this_machine
-from nas.hardware.device_spec import device_name, load_spec, spec_files
-from nas.hardware.gpu import this_gpu
-from nas.hardware.latency_table import Latency, LatencyTable
-from nas.hardware.measure import PROTOCOLS, Measurement, measure_interleaved
+from nas.evaluation.reference import ReferenceModel, parse_reference, weights_file
+from nas.evaluation.splits import AnySplit
+from nas.evaluation.verdict import Trained, accuracy_at, latency_at, rival_of, verdict
+from nas.hardware.latency_table import Latency
 from nas.hardware.origin import scope_of
 from nas.progress import Talk
-from nas.run_dir import find_run, latest_search, locked, read_json, write_json, write_rows
+from nas.run_dir import find_run, latest_search, locked, read_json, write_rows
 from nas.space.architecture import Architecture
-from nas.space.bits import without_bits
-from nas.supernet.subnet import build_subnet, fold_norms
-from nas.workflows.finetune import described_training, give_bits, load_model, train_models
+from nas.space.cost import architecture_cost
+from nas.supernet.subnet import Subnet
+from nas.workflows.entrants import Conditions, Entrant, Tuned, hand_designed, subnet_from_scratch, training_of
+from nas.workflows.finetune import conditions, deployed, described_training, entrant_of, load_model
 from nas.workflows.provenance import check_table
+from nas.workflows.run_space import run_space
 from nas.workflows.tables import searched_table
+from nas.workflows.trainings import train_each
+from nas.workflows.weights import load_supernet
+from nas.workflows.whole_latencies import is_here, measure_networks, predict_networks, write_measured
 
 COLUMNS = (
     *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
     *("source", "images", "resolution", "validation_accuracy", "inherited_accuracy", "provenance"),
-    *("latency_low_ms", "latency_high_ms"),
+    *("latency_low_ms", "latency_high_ms", "num_seeds", "rival", "verdict", "error_ratio", "speed_up"),
 )
 SCRATCH = "-scratch"  # ends the id of the control, an architecture trained without its supernet
+Rows = list[dict[str, Any]]
 
 
-def compare(*, run: Path | None, device: str, models: Sequence[str], seed: int, talk: Talk) -> dict[str, Any]:
-    """Train hand-designed `models` as the run's fine-tuned subnets were, and measure all of them together.
+def compare(
+    *,
+    run: Path | None,
+    device: str,
+    models: Sequence[str],
+    seed: int,
+    talk: Talk,
+    seeds: int = 1,
+    pretrained: Path | None = None,
+) -> dict[str, Any]:
+    """Train `models` as the run's fine-tuned subnets were, all of them with `seeds` seeds, and measure them together.
 
-    The most accurate subnet is also trained from scratch by the same recipe: what the supernet's weights add, and what
-    the architecture alone is worth beside the hand-designed ones, can both be read off.
+    A model is a timm model or a preset of the run's space; with `pretrained`, timm models begin with the weights that
+    lie in that folder. The most accurate subnet is also trained from scratch: what the supernet's weights add, and what
+    the architecture alone is worth, can both be read off. Killed, it goes on where it was.
     """
     run = find_run(run)
     folder = search_of(run, device)
-    folders = sorted(path.parent for path in run.glob("models/*/model.json"))
-    if not folders:
-        raise NasError(f"{run} has no fine-tuned subnet to compare with", "Run: nas finetune --pick best")
-    searched = [load_model(folder) for folder in folders]
-    best = max((described for _, described in searched), key=lambda described: described["validation_accuracy"])
+    searched = fine_tuned(run)
     recipe = common_recipe([described for _, described in searched])
-    manifest = read_json(run / "run.json")
     table = searched_table(run, folder)
     check_table(table, folder)
     here = is_here(device, table.header)
-    dataset = load_dataset(manifest["data"], manifest["seed"])
-    references = list(dict.fromkeys(parse_reference(name, dataset.resolution) for name in models))
-    built = {str(reference): seeded(reference, dataset, seed) for reference in references}
+    supernet = load_supernet(run)
+    at = conditions(run, recipe, supernet)
+    entrants = hand_designed_entrants(run, models, at, pretrained)
+    best = max((described for _, described in searched), key=lambda described: described["validation_accuracy"])
+    chosen = Architecture.from_dict(best["architecture"])
+    entrants.append(subnet_from_scratch(f"{best['id']}{SCRATCH}", chosen, at.dataset.num_classes))
+    networks: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
+    networks |= {each.id: as_deployed(each.make(seed)) for each in entrants[:-1]}
     with locked(run):
-        control = f"subnet {best['id']} from scratch"
-        chosen = Architecture.from_dict(best["architecture"])
-        built[control] = fresh_subnet(without_bits(chosen), dataset.num_classes, seed)
-        trained = train_models(built, "train references", dataset, recipe, seed, talk)
-        trained |= give_bits(trained, {control: chosen}, dataset, recipe, seed, talk)
-        rows = [searched_row(described, manifest) for _, described in searched]
-        rows.append(scratch_row(best, trained.pop(control), dataset, recipe, seed))
-        rows += [reference_row(each, trained[str(each)], dataset, recipe, seed) for each in references]
-        network: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
-        network.update(trained)
+        for _, described in searched:
+            architecture = Architecture.from_dict(described["architecture"])
+            entrants.append(entrant_of(architecture, described["start"], supernet, at.dataset))
+        trained = train_all(run, entrants, range(seed, seed + seeds), at, talk)
+        rows = [network_row(each, networks, trained[each.id], at, seed) for each in entrants]
+        describe_searched(rows, [described for _, described in searched], read_json(run / "run.json"))
         if here:
-            measured = measure_networks(folder, network, table, dataset.num_classes, talk)
+            measured = measure_networks(folder, networks, table, at.dataset.num_classes, talk)
             found = {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
             write_measured(folder, measured)
         else:
             talk.say(f"note: {device} is not at hand: latencies are predicted from its data sheet, none is measured")
-            found = predict_networks(network, device, table)
+            found = predict_networks(networks, device, table)
         finish_rows(rows, found)
+        judge_rows(rows, trained)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
         write_rows(run / "compare.csv", rows, COLUMNS)
     return {"run": str(run), "models": rows, "table": scope_of(table.header)}
+
+
+def fine_tuned(run: Path) -> list[tuple[nn.Module, dict[str, Any]]]:
+    """Load the fine-tuned subnets of a run, each with its model.json; `NasError` where there is none."""
+    folders = sorted(path.parent for path in run.glob("models/*/model.json"))
+    if not folders:
+        raise NasError(f"{run} has no fine-tuned subnet to compare with", "Run: nas finetune --pick best")
+    return [load_model(folder) for folder in folders]
 
 
 def common_recipe(described: Sequence[Mapping[str, Any]]) -> Recipe:
@@ -114,89 +130,106 @@ def search_of(run: Path, device: str) -> Path:
     return folder
 
 
-def is_here(device: str, header: Mapping[str, Any]) -> bool:
-    """Say whether networks can be measured on the device of a table: whether it is this machine or its GPU.
+def hand_designed_entrants(run: Path, models: Sequence[str], at: Conditions, pretrained: Path | None) -> list[Entrant]:
+    """Enter presets of the run's space and timm models, each once, with the weights that they begin with."""
+    presets, found = run_space(run).presets, {}
+    for name in models:
+        if name in presets:
+            entrant = subnet_from_scratch(name, presets[name].architecture, at.dataset.num_classes)
+        else:
+            reference = parse_reference(name, at.dataset.resolution)
+            weights = None if pretrained is None else weights_file(reference, pretrained)
+            entrant = hand_designed(reference, at.dataset.num_classes, weights)
+        found[entrant.id] = entrant
+    return list(found.values())
 
-    `NasError` where it is neither, and has no data sheet to predict from.
+
+def train_all(
+    run: Path, entrants: Sequence[Entrant], seeds: Sequence[int], at: Conditions, talk: Talk
+) -> dict[str, Rows]:
+    """Train every entrant with every seed; give its accuracies, a row per seed, by id.
+
+    What `nas finetune` has trained with one of these seeds, or an earlier comparison, is not trained again.
     """
-    if header["device_kind"] == "cpu":
-        here = not foreign(header, this_machine())
-    else:
-        gpu = this_gpu()
-        here = gpu is not None and gpu.fingerprint["model"] in (header["fingerprint"]["model"], *reported_as(device))
-    if not here and device_name(device) not in spec_files():
-        raise NasError(
-            f"{device} is not at hand: its table was measured on '{header['fingerprint'].get('model')}'",
-            "Compare on that machine; or measure this one: nas profile --device NAME, then search for it",
-        )
-    return here
-
-
-def reported_as(device: str) -> tuple[str, ...]:
-    """What the driver of a device with a data sheet calls it; nothing without one."""
-    return load_spec(device).reported_as if device_name(device) in spec_files() else ()
-
-
-def seeded(reference: Reference, dataset: Dataset, seed: int) -> nn.Module:
-    """Build a hand-designed model with weights drawn from the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build_reference(reference, dataset.num_classes)
-
-
-def fresh_subnet(architecture: Architecture, num_classes: int, seed: int) -> nn.Module:
-    """Build an architecture with weights drawn from the seed, as a hand-designed model is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build_subnet(architecture, num_classes)
-
-
-def searched_row(described: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Row of a fine-tuned subnet."""
-    return {
-        "name": f"subnet {described['id']}",
-        "kind": "searched",
-        **{name: described[name] for name in ("id", "accuracy", "num_params", "macs", "epochs", "images", "recipe")},
-        "resolution": described["resolution"],
-        "validation_accuracy": described["validation_accuracy"],
-        "inherited_accuracy": described["inherited_accuracy"],
-        "source": f"searched; fine-tuned from a supernet trained for {manifest['recipe']['epochs']} epochs",
-        "accuracy_std": None,
+    test, validation = at.dataset.test(), at.dataset.validation()
+    known = {
+        f"{described['id']}/{described['seed']}": described
+        for described in map(read_json, sorted(run.glob("models/*/model.json")))
     }
+    trainings = [training_of(entrant, seed, at) for entrant in entrants for seed in seeds]
+    left = [each for each in trainings if each.name not in known]
+    known |= train_each(
+        left, lambda each: judge(each, test, validation), run / "compare" / "trained.jsonl", "train to compare", talk
+    )
+    return {each.id: [dict(known[f"{each.id}/{seed}"]) for seed in seeds] for each in entrants}
 
 
-def scratch_row(
-    described: Mapping[str, Any], trained: nn.Module, dataset: Dataset, recipe: Recipe, seed: int
+def judge(tuned: Tuned, test: AnySplit, validation: AnySplit) -> dict[str, float]:
+    """Give the accuracies of a network as it leaves: `accuracy` is that of the test split."""
+    model = as_deployed(tuned.model)
+    return {"accuracy": model_accuracy(model, test), "validation_accuracy": model_accuracy(model, validation)}
+
+
+def as_deployed(model: nn.Module) -> nn.Module:
+    """Give a network in eval mode, and a subnet as `nas finetune` writes it."""
+    return (deployed(model) if isinstance(model, Subnet) else model).eval()
+
+
+def network_row(
+    entrant: Entrant, networks: Mapping[str, nn.Module], trained: Rows, at: Conditions, seed: int
 ) -> dict[str, Any]:
-    """Row of the best subnet's architecture trained without the supernet: a control."""
+    """Row of a network that was trained, once per seed."""
+    accuracies = [row["accuracy"] for row in trained]
+    start = {"scratch": "trained from scratch", "pretrained": "trained from the weights of timm"}
     return {
-        "name": f"subnet {described['id']} from scratch",
-        "kind": "searched",
-        "id": f"{described['id']}{SCRATCH}",
-        "validation_accuracy": model_accuracy(trained, dataset.validation()),
-        "accuracy": model_accuracy(trained, dataset.test()),
-        **{name: described[name] for name in ("num_params", "macs", "resolution")},
-        **{name: described_training(dataset, recipe, seed)[name] for name in ("epochs", "images", "recipe")},
-        "source": "searched; trained from scratch by the recipe of the hand-designed models",
-    }
-
-
-def reference_row(
-    reference: Reference, trained: nn.Module, dataset: Dataset, recipe: Recipe, seed: int
-) -> dict[str, Any]:
-    """Row of a hand-designed model."""
-    return {
-        "name": str(reference),
+        "name": entrant.id,
         "kind": "hand-designed",
-        "id": str(reference),
-        "validation_accuracy": model_accuracy(trained, dataset.validation()),
-        "accuracy": model_accuracy(trained, dataset.test()),
-        "num_params": sum(parameter.numel() for parameter in trained.parameters()),
-        "macs": count_macs(trained, reference.resolution),
-        "resolution": reference.resolution,
-        **{name: described_training(dataset, recipe, seed)[name] for name in ("epochs", "images", "recipe")},
-        "source": "timm architecture, trained from scratch",
+        "id": entrant.id,
+        "accuracy": fmean(accuracies),
+        "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else None,
+        "num_seeds": len(accuracies),
+        "validation_accuracy": fmean(row["validation_accuracy"] for row in trained),
+        **size_of(entrant, networks, at.dataset.num_classes),
+        **{
+            name: described_training(at.dataset, at.recipe, seed, entrant.architecture)[name]
+            for name in ("epochs", "images", "recipe")
+        },
+        "source": f"{'timm' if entrant.architecture is None else 'preset'} architecture, {start.get(entrant.start)}",
     }
+
+
+def size_of(entrant: Entrant, networks: Mapping[str, nn.Module], num_classes: int) -> dict[str, int]:
+    """Give parameters, MACs and input size: of a subnet by formula, of a timm model counted."""
+    if entrant.architecture is not None:
+        cost = architecture_cost(entrant.architecture, num_classes)
+        return {"num_params": cost.num_params, "macs": cost.macs, "resolution": entrant.architecture.resolution}
+    model = networks[entrant.id]
+    assert isinstance(model, ReferenceModel)
+    return {
+        "num_params": sum(parameter.numel() for parameter in model.parameters()),
+        "macs": count_macs(model, model.resolution),
+        "resolution": model.resolution,
+    }
+
+
+def describe_searched(rows: Rows, described: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> None:
+    """Write into the rows of searched networks what they are, and what is known of them already."""
+    own = {each["id"]: each for each in described}
+    for row in rows:
+        identity = row["id"].removesuffix(SCRATCH)
+        if identity not in own:
+            continue
+        row["kind"] = "searched"
+        if row["id"] != identity:
+            row["name"] = f"subnet {identity} from scratch"
+            row["source"] = "searched; trained from scratch by the recipe of the hand-designed models"
+            continue
+        begun = {
+            "inherited": f"fine-tuned from a supernet trained for {manifest['recipe']['epochs']} epochs",
+            "scratch": "trained from scratch",
+        }
+        row["name"], row["source"] = f"subnet {identity}", f"searched; {begun[own[identity]['start']]}"
+        row["inherited_accuracy"] = own[identity]["inherited_accuracy"]
 
 
 def count_macs(model: nn.Module, resolution: int) -> int:
@@ -208,43 +241,7 @@ def count_macs(model: nn.Module, resolution: int) -> int:
     return counter.get_total_flops() // 2
 
 
-def measure_networks(
-    folder: Path, networks: Mapping[str, nn.Module], table: LatencyTable, num_classes: int, talk: Talk
-) -> dict[str, Measurement]:
-    """Measure whole networks in interleaved rounds: the given ones and every member of the front in `folder`.
-
-    Backend, dtype and batch are those of the latency table that the front was searched with.
-    """
-    backend, batch = table.header["backend"], table.header["batch"]
-    setting = Setting(table.header["device_kind"], table.header["dtype"])
-    everything = dict(networks)
-    for row in read_json(folder / "front.json")["front"]:
-        if row["id"] not in everything:
-            subnet = build_subnet(Architecture.from_json(row["architecture"]), num_classes)
-            everything[row["id"]] = fold_norms(subnet)
-    calls = {}
-    with arithmetic(setting), talk.task("measure networks", len(everything)) as advance:
-        for done, (name, model) in enumerate(everything.items(), start=1):
-            resolution = int(model.resolution)  # type: ignore[arg-type]
-            shape = (batch, 3, resolution, resolution)
-            calls[name] = BACKENDS[backend].prepare(copy.deepcopy(model).eval(), shape, setting)
-            advance(done, "")
-        protocol, clock = PROTOCOLS[setting.kind], clock_of(backend, setting)
-        return measure_interleaved(calls, rounds=4, min_samples=40, protocol=protocol, clock=clock)
-
-
-def predict_networks(networks: Mapping[str, nn.Module], device: str, table: LatencyTable) -> dict[str, Latency]:
-    """Predict the latency of whole networks on a device that is not at hand, all in the same way."""
-    from nas.hardware.transfer import conditions, predict_network
-
-    at = conditions(device, table.header["dtype"], table.header["batch"])
-    return {
-        name: predict_network(fold_norms(copy.deepcopy(model)), int(model.resolution), at)[0]  # type: ignore[arg-type]
-        for name, model in networks.items()
-    }
-
-
-def finish_rows(rows: Sequence[dict[str, Any]], latencies: Mapping[str, Latency]) -> None:
+def finish_rows(rows: Rows, latencies: Mapping[str, Latency]) -> None:
     """Write each row's latency into it, with its interval where it is predicted."""
     for row in rows:
         latency = latencies[row["id"].removesuffix(SCRATCH)]
@@ -252,9 +249,27 @@ def finish_rows(rows: Sequence[dict[str, Any]], latencies: Mapping[str, Latency]
         row["latency_low_ms"], row["latency_high_ms"] = latency.low_ms, latency.high_ms
 
 
-def write_measured(folder: Path, measured: Mapping[str, Measurement]) -> None:
-    """Keep the measurements beside the search: whole networks, in the conditions of its latency table."""
-    figures = {
-        name: {"ms": each.ms, "ms_p50": each.ms_p50, "rel_noise": each.rel_noise} for name, each in measured.items()
-    }
-    write_json(folder / "measured.json", figures)
+def judge_rows(rows: Rows, trained: Mapping[str, Rows]) -> None:
+    """Write into the row of every hand-designed model what the searched networks are beside it.
+
+    `error_ratio`: their error at its latency over its own; `speed_up`: its latency over theirs at its accuracy.
+    """
+    searched = [row for row in rows if row["kind"] == "searched" and not row["id"].endswith(SCRATCH)]
+    points = [(row["latency_ms"], row["accuracy"]) for row in searched]
+
+    def seen(row: Mapping[str, Any]) -> Trained:
+        accuracies = [each["accuracy"] for each in trained[row["id"]]]
+        return Trained(name=row["name"], latency_ms=row["latency_ms"], accuracies=accuracies)
+
+    ours, merit = [seen(row) for row in searched], [row["validation_accuracy"] for row in searched]
+    for row in rows:
+        if row["kind"] != "hand-designed":
+            continue
+        theirs = seen(row)
+        rival = rival_of(theirs, ours, merit)
+        row["rival"], row["verdict"] = rival.name, verdict(rival, theirs)
+        equal_ms, equal_accuracy = accuracy_at(row["latency_ms"], points), latency_at(row["accuracy"], points)
+        if equal_ms is not None and row["accuracy"] < 1:
+            row["error_ratio"] = (1 - equal_ms) / (1 - row["accuracy"])
+        if equal_accuracy is not None:
+            row["speed_up"] = row["latency_ms"] / equal_accuracy

@@ -3,89 +3,114 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from threading import Event
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import nn
 
 from nas.config import make_settings
+from nas.errors import NasError, did_you_mean
 from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import Dataset, load_dataset
-from nas.evaluation.finetune import Recipe, count_steps, train_model
-from nas.evaluation.quantized import bits_recipe, has_bits, tune_quantized
+from nas.evaluation.finetune import Recipe, count_steps
+from nas.evaluation.quantized import bits_recipe, has_bits
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.hardware.onnx_runtime import export_onnx
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_bytes, write_json
 from nas.space.architecture import Architecture
-from nas.space.bits import without_bits
 from nas.space.operator import operators
 from nas.supernet.biases import round_biases
-from nas.supernet.calibration import calibrate
 from nas.supernet.subnet import Subnet, build_subnet, fold_norms
-from nas.supernet.supernet import Supernet, inherit
-from nas.supernet.threads import AT_ONCE, divided_cores
+from nas.supernet.supernet import Supernet
+from nas.workflows.entrants import (
+    Conditions,
+    Entrant,
+    Tuned,
+    inherited_subnet,
+    largest_teacher,
+    subnet_from_scratch,
+    training_of,
+)
 from nas.workflows.picks import pick_rows, read_front
-from nas.workflows.provenance import check_weights
+from nas.workflows.provenance import check_weights, digest
+from nas.workflows.trainings import side_by_side
 from nas.workflows.weights import load_supernet, save_tensors
 
-OnStep = Callable[[int, int], None]  # steps done, steps in all
-Trained = TypeVar("Trained")
+STARTS = ("inherited", "scratch")
 
 
 def finetune(
-    *, run: Path | None, picks: Sequence[str], seed: int, settings: dict[str, Any], overrides: Sequence[str], talk: Talk
+    *,
+    run: Path | None,
+    picks: Sequence[str],
+    start: str = "inherited",
+    seed: int,
+    settings: dict[str, Any],
+    overrides: Sequence[str],
+    talk: Talk,
 ) -> dict[str, Any]:
-    """Fine-tune the picked members of the newest front; give one row per model."""
+    """Train the picked members of the newest front, from what they inherit or from scratch; give one row per model."""
     run = find_run(run)
     recipe = make_settings(Recipe, settings, overrides)
+    if start not in STARTS:
+        raise NasError(f"no weights '{start}' to start from", did_you_mean(start, STARTS))
     check_weights(run, latest_search(run))
-    rows = pick_rows(read_front(run), picks)
+    rows = {row["id"]: row for row in pick_rows(read_front(run), picks)}
     with locked(run):
-        manifest = read_json(run / "run.json")
-        dataset = load_dataset(manifest["data"], manifest["seed"])
         supernet = load_supernet(run)
-        wanted = {row["id"]: Architecture.from_json(row["architecture"]) for row in rows}
-        models = {name: inherit_calibrated(supernet, without_bits(each), dataset) for name, each in wanted.items()}
-        parents = train_models(models, "finetune", dataset, recipe, seed, talk)
-        trained = {**parents, **give_bits(parents, wanted, dataset, recipe, seed, talk)}
-        written = [
-            write_finetuned(run, row, trained[row["id"]], parents[row["id"]], dataset, recipe, seed) for row in rows
-        ]
-    return {"run": str(run), "models": written, "table": read_json(latest_search(run) / "front.json")["table"]}
+        at = conditions(run, recipe, supernet)
+        wanted = [Architecture.from_json(row["architecture"]) for row in rows.values()]
+        entrants = [entrant_of(each, start, supernet, at.dataset) for each in wanted]
+        written: dict[str, dict[str, Any]] = {}
+
+        def write(name: str, tuned: Tuned) -> None:
+            identity = name.partition("/")[0]
+            written[identity] = write_finetuned(run, rows[identity], start, tuned, at, seed)
+
+        side_by_side([training_of(each, seed, at) for each in entrants], "finetune", talk, write)
+    models = [written[identity] for identity in rows]
+    return {"run": str(run), "models": models, "table": read_json(latest_search(run) / "front.json")["table"]}
+
+
+def conditions(run: Path, recipe: Recipe, supernet: Supernet) -> Conditions:
+    """Say what the trainings of a run's networks share."""
+    manifest = read_json(run / "run.json")
+    dataset = load_dataset(manifest["data"], manifest["seed"])
+    teacher = largest_teacher(supernet, dataset) if recipe.distill else None
+    return Conditions(dataset=dataset, recipe=recipe, teacher=teacher, weights=digest(run / "supernet.safetensors"))
+
+
+def entrant_of(architecture: Architecture, start: str, supernet: Supernet, dataset: Dataset) -> Entrant:
+    """Enter a subnet with the weights that it is to start from."""
+    if start == "scratch":
+        return subnet_from_scratch(architecture.id, architecture, dataset.num_classes)
+    return inherited_subnet(architecture, supernet, dataset)
 
 
 def write_finetuned(
-    run: Path,
-    row: Mapping[str, Any],
-    trained: nn.Module,
-    parent: nn.Module,
-    dataset: Dataset,
-    recipe: Recipe,
-    seed: int,
+    run: Path, row: Mapping[str, Any], start: str, tuned: Tuned, at: Conditions, seed: int
 ) -> dict[str, Any]:
     """Judge a fine-tuned subnet and write RUN/models/<id>/; give what model.json says."""
     architecture = Architecture.from_json(row["architecture"])
-    trained = deployed(trained)
+    model, dataset = deployed(tuned.model), at.dataset
     described = {
         "id": architecture.id,
         "architecture": architecture.to_dict(),
         "resolution": architecture.resolution,
         "num_classes": dataset.num_classes,
-        "start": "inherited",
-        **described_training(dataset, recipe, seed, architecture),
-        **described_bits(architecture, trained, parent, dataset),
+        "start": start,
+        **described_training(dataset, at.recipe, seed, architecture),
+        **described_bits(architecture, model, tuned.parent, dataset),
         "inherited_accuracy": row["accuracy"],
-        "validation_accuracy": model_accuracy(trained, dataset.validation()),
-        "accuracy": model_accuracy(trained, dataset.test()),
+        "validation_accuracy": model_accuracy(model, dataset.validation()),
+        "accuracy": model_accuracy(model, dataset.test()),
         **{name: row[name] for name in ("latency_ms", "latency_low_ms", "latency_high_ms", "provenance")},
         **{name: row[name] for name in ("num_params", "macs", "size_bytes")},
     }
-    write_model(run / "models" / architecture.id, trained, described)
+    write_model(run / "models" / architecture.id, model, described)
     return described
 
 
@@ -112,65 +137,6 @@ def described_bits(
         "promised_kernels": dict(promised_kernels(operators(architecture, dataset.num_classes))),
         "file_bytes": len(exported),
     }
-
-
-def give_bits(
-    parents: Mapping[str, nn.Module],
-    wanted: Mapping[str, Architecture],
-    dataset: Dataset,
-    recipe: Recipe,
-    seed: int,
-    talk: Talk,
-) -> dict[str, nn.Module]:
-    """Train those of `wanted` that have integer bits from their trained float parents, two at a time."""
-    names = [name for name, architecture in wanted.items() if has_bits(architecture)]
-
-    def tune(name: str, on_step: OnStep) -> nn.Module:
-        return tune_quantized(parents[name], wanted[name], dataset, recipe, seed, on_step)
-
-    steps = count_steps(dataset, bits_recipe(recipe))
-    return side_by_side(names, "finetune with bits", tune, steps, talk) if names else {}
-
-
-def inherit_calibrated(supernet: Supernet, architecture: Architecture, dataset: Dataset) -> nn.Module:
-    """Cut out the subnet of an architecture, with BatchNorm statistics of its own."""
-    return inherit(supernet, architecture, calibrate(supernet, architecture, dataset.calibration()))
-
-
-def train_models(
-    models: Mapping[str, nn.Module], name: str, dataset: Dataset, recipe: Recipe, seed: int, talk: Talk
-) -> dict[str, nn.Module]:
-    """Train models by one recipe, two at a time; give them trained, by name. Each sees the same batches."""
-
-    def train(key: str, on_step: OnStep) -> nn.Module:
-        return train_model(models[key], dataset, recipe, seed, on_step)
-
-    return side_by_side(list(models), name, train, count_steps(dataset, recipe), talk)
-
-
-def side_by_side(
-    names: Sequence[str], what: str, train: Callable[[str, OnStep], Trained], steps: int, talk: Talk
-) -> dict[str, Trained]:
-    """Call `train` for each name, two at a time, each of `steps` steps; give the results by name."""
-    done = dict.fromkeys(names, 0)
-    stopped = Event()
-
-    def watched(name: str) -> Trained:
-        def on_step(step: int, total: int) -> None:
-            if stopped.is_set():
-                raise CancelledError
-            done[name] = step
-            advance(sum(done.values()), "")
-
-        return train(name, on_step)
-
-    with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool, talk.task(what, steps * len(names)) as advance:
-        try:
-            return dict(zip(names, pool.map(watched, names), strict=True))
-        except BaseException:  # Ctrl-C, or one training failed: the other ends at its next step, none begins
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def described_training(

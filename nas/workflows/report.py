@@ -16,7 +16,7 @@ from nas.workflows.tables import searched_table
 
 NUMBERS = (
     *("accuracy", "accuracy_std", "validation_accuracy", "inherited_accuracy", "latency_ms"),
-    *("num_params", "macs", "epochs", "images"),
+    *("num_params", "macs", "epochs", "images", "num_seeds", "error_ratio", "speed_up"),
 )
 
 

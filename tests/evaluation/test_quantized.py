@@ -87,10 +87,10 @@ def test_a_trained_model_with_bits_leaves_as_integer_codes(toy_bits, parent, str
 
 def test_a_teacher_is_part_of_the_loss():
     logits, images, labels = torch.randn(4, 3), torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
-    alone = loss_of(logits, images, labels, None, 0.7)
-    same = loss_of(logits, images, labels, torch.nn.Identity(), 0.0)
+    alone = loss_of(logits, images, labels, None, Recipe(distill=0.7))
+    same = loss_of(logits, images, labels, torch.nn.Identity(), Recipe())
     assert torch.equal(alone, same)
-    assert not torch.equal(alone, loss_of(logits, images, labels, torch.nn.Identity(), 0.7))
+    assert not torch.equal(alone, loss_of(logits, images, labels, torch.nn.Identity(), Recipe(distill=0.7)))
 
 
 def test_the_second_recipe_is_shorter_and_slower():

@@ -1,8 +1,9 @@
 import pytest
+import timm
 import torch
 
 from nas.errors import NasError
-from nas.evaluation.reference import DEFAULT_MODELS, Reference, build_reference, parse_reference
+from nas.evaluation.reference import DEFAULT_MODELS, Reference, build_reference, parse_reference, weights_file
 
 
 @pytest.mark.parametrize(
@@ -13,6 +14,7 @@ from nas.evaluation.reference import DEFAULT_MODELS, Reference, build_reference,
         ("mobilenetv3_small_050", 96, Reference("mobilenetv3_small_050", 96)),
         ("resnet18", 32, Reference("resnet18", 32)),
         (" resnet10t@64 ", 32, Reference("resnet10t", 64)),
+        ("vit_tiny_patch16_224@32/4", 32, Reference("vit_tiny_patch16_224", 32, 4)),
     ],
 )
 def test_a_reference_has_the_size_asked_for_else_the_best_known_else_that_of_the_data(text, native, expected):
@@ -20,8 +22,21 @@ def test_a_reference_has_the_size_asked_for_else_the_best_known_else_that_of_the
 
 
 def test_a_reference_written_down_is_read_back():
-    reference = Reference("resnet10t", 48)
-    assert parse_reference(str(reference), 32) == reference
+    for reference in (Reference("resnet10t", 48), Reference("vit_tiny_patch16_224", 32, 4)):
+        assert parse_reference(str(reference), 32) == reference
+
+
+def test_patches_have_the_size_asked_for():
+    model = build_reference(Reference("vit_tiny_patch16_224", 32, 4), 10)
+    assert model.model.patch_embed.num_patches == 64
+
+
+def test_weights_of_a_file_are_taken_over_but_for_the_classifier(tmp_path):
+    donor, reference = timm.create_model("resnet10t"), Reference("resnet10t", 32)
+    torch.save(donor.state_dict(), tmp_path / "resnet10t.pth")
+    model = build_reference(reference, 10, weights_file(reference, tmp_path)).model
+    assert torch.equal(model.layer1[0].conv1.weight, donor.layer1[0].conv1.weight)
+    assert model.fc.weight.shape[0] == 10
 
 
 @pytest.mark.parametrize(

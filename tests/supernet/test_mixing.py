@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from nas.supernet.mixing import mixed
-from nas.supernet.recipe import SupernetRecipe
 
 
 def batch():
@@ -11,14 +10,14 @@ def batch():
 
 def test_without_mixing_the_batch_is_as_it_was():
     images, labels = batch()
-    same, as_before = mixed(images, labels, 4, SupernetRecipe(), [0, 0])
+    same, as_before = mixed(images, labels, 4, 0.0, 0.0, [0, 0])
     assert same is images and as_before is labels
 
 
 @pytest.mark.parametrize("asked", [{"mixup": 0.8}, {"cutmix": 1.0}])
 def test_labels_say_how_much_of_each_image_there_is(asked):
     images, labels = batch()
-    found, soft = mixed(images, labels, 4, SupernetRecipe(**asked), [0, 1])
+    found, soft = mixed(images, labels, 4, asked.get("mixup", 0.0), asked.get("cutmix", 0.0), [0, 1])
     torch.testing.assert_close(soft.sum(1), torch.ones(8))
     share, partner = soft[1, labels[1]].item(), images.roll(1, 0)  # torchvision mixes each image with the one before
     if "mixup" in asked:
@@ -30,12 +29,11 @@ def test_labels_say_how_much_of_each_image_there_is(asked):
 
 
 def test_both_occur_and_the_same_step_mixes_alike_whatever_the_global_state():
-    recipe = SupernetRecipe(mixup=0.8, cutmix=1.0)
     images, labels = batch()
     before = torch.get_rng_state()
-    first = [mixed(images, labels, 4, recipe, [0, step])[0] for step in range(8)]
+    first = [mixed(images, labels, 4, 0.8, 1.0, [0, step])[0] for step in range(8)]
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(1)
-    assert all(torch.equal(mixed(images, labels, 4, recipe, [0, step])[0], first[step]) for step in range(8))
+    assert all(torch.equal(mixed(images, labels, 4, 0.8, 1.0, [0, step])[0], first[step]) for step in range(8))
     cut = [any(torch.equal(pixel, images[0, :, 0, 0]) for pixel in each[0].flatten(1).T) for each in first]
     assert 0 < sum(cut) < 8

@@ -1,24 +1,31 @@
 import csv
 import json
+import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torch import nn
 
 from nas.errors import NasError
-from nas.evaluation.finetune import Recipe
-from nas.evaluation.reference import Reference
-from nas.evaluation.splits import Dataset, Split
+from nas.evaluation.splits import Split
 from nas.hardware.device import this_machine
 from nas.progress import Talk
-from nas.workflows.compare import COLUMNS, SCRATCH, compare, count_macs, is_here, reference_row, scratch_row
+from nas.space.cost import architecture_cost
+from nas.space.preset import Preset
+from nas.workflows import entrants
+from nas.workflows.compare import COLUMNS, SCRATCH, compare, count_macs, judge
+from nas.workflows.entrants import Tuned
+from nas.workflows.run_space import run_space
+from nas.workflows.whole_latencies import is_here
 
 RUN = Path("runs/tiny")
 
 
-def run_compare(*models, device="cpu"):
-    return compare(run=RUN, device=device, models=models, seed=0, talk=Talk(quiet=True))
+def run_compare(*models, device="cpu", **asked):
+    return compare(run=RUN, device=device, models=models, seed=0, talk=Talk(quiet=True), **asked)
 
 
 def rows_of(path=RUN / "compare.csv"):
@@ -82,6 +89,62 @@ def test_a_hand_designed_model_has_its_own_parameters_and_macs(finished):
     assert float(row["latency_ms"]) > largest
 
 
+def test_several_seeds_give_means_deviations_and_a_paired_verdict_and_nothing_is_trained_twice(finished, monkeypatch):
+    path = RUN / "compare" / "trained.jsonl"
+    before = path.read_text().splitlines()
+    assert len(before) == 2  # resnet10t and the control; what nas finetune trained is taken from there
+    found = run_compare("resnet10t@32", seeds=2)["models"]
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows[:2] == [json.loads(line) for line in before] and len(rows) == 2 + len(model_files()) + 2
+    assert {row["seed"] for row in rows[2:]} == {1}
+    by_name = {}
+    for row in rows:
+        by_name.setdefault(row["id"], []).append(row["accuracy"])
+    for row in found:
+        accuracies = by_name[row["id"]]
+        if row["id"] in model_files():
+            accuracies = [model_files()[row["id"]]["accuracy"], *accuracies]
+        assert row["accuracy"] == pytest.approx(statistics.fmean(accuracies))
+        assert row["accuracy_std"] == pytest.approx(statistics.stdev(accuracies))
+    (model,) = (row for row in found if row["kind"] == "hand-designed")
+    assert "resnet10t@32" in model["verdict"] and "2 seeds" in model["verdict"]
+    assert model["rival"] in {row["name"] for row in found} and model["speed_up"] > 1
+    assert all(row.get("verdict") is None for row in found if row["kind"] == "searched")
+
+    def never(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(entrants, "train_model", never)
+    again = run_compare("resnet10t@32", seeds=2)["models"]
+    assert {row["id"]: row["accuracy"] for row in again} == {row["id"]: row["accuracy"] for row in found}
+
+
+def test_a_comparison_that_was_killed_goes_on_where_it_was(finished, monkeypatch):
+    path = RUN / "compare" / "trained.jsonl"
+    kept = path.read_text().splitlines()
+    path.write_text(f"{kept[0]}\n{kept[1][:20]}")  # killed while it wrote the second line
+    run_compare("resnet10t@32")
+    assert path.read_text().splitlines() == kept
+
+
+def test_a_preset_of_the_space_is_trained_as_hand_designed_models_are(finished, monkeypatch):
+    space = run_space(RUN)
+    preset = Preset("plain", space.smallest(), "made up")
+    monkeypatch.setattr("nas.workflows.compare.run_space", lambda run: replace(space, presets={"plain": preset}))
+    (row,) = (row for row in run_compare("plain")["models"] if row["kind"] == "hand-designed")
+    assert (row["name"], row["source"]) == ("plain", "preset architecture, trained from scratch")
+    assert row["num_params"] == architecture_cost(space.smallest(), 10).num_params
+
+
+def test_models_may_begin_with_weights_that_lie_on_disk(finished):
+    Path("weights").mkdir()
+    with pytest.raises(NasError, match=r"weights holds no weights of resnet10t.*nothing is downloaded"):
+        run_compare("resnet10t@32", pretrained=Path("weights"))
+    torch.save(timm.create_model("resnet10t").state_dict(), "weights/resnet10t.pth")
+    (row,) = (r for r in run_compare("resnet10t@32", pretrained=Path("weights"))["models"] if r["name"][:3] == "res")
+    assert row["source"] == "timm architecture, trained from the weights of timm"
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -119,23 +182,9 @@ def test_final_accuracies_are_those_of_the_test_split():
     def labelled(*labels):
         return Split(torch.zeros(len(labels), 3, 4, 4), torch.tensor(labels))
 
-    dataset = Dataset(
-        name="made-up",
-        seed=0,
-        num_classes=2,
-        resolution=4,
-        num_train=64,
-        make_train=lambda epoch: labelled(*[0] * 64),
-        make_validation=lambda: labelled(0, 0, 0, 0),
-        make_test=lambda: labelled(0, 1, 1, 1),
-    )
-    described = {"id": "abc", "num_params": 1, "macs": 1, "resolution": 4}
-    for row in (
-        reference_row(Reference("zero", 4), AlwaysZero(), dataset, Recipe(), 0),
-        scratch_row(described, AlwaysZero(), dataset, Recipe(), 0),
-    ):
-        assert (row["accuracy"], row["validation_accuracy"]) == (0.25, 1.0)
-        assert (row["epochs"], row["images"]) == (4, 256)
+    model = AlwaysZero()
+    found = judge(Tuned(model, model), test=labelled(0, 1, 1, 1), validation=labelled(0, 0, 0, 0))
+    assert found == {"accuracy": 0.25, "validation_accuracy": 1.0}
 
 
 def test_macs_are_those_of_convolutions_and_matrix_products():

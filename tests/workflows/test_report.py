@@ -1,3 +1,4 @@
+import html
 import json
 import shutil
 from pathlib import Path
@@ -40,6 +41,9 @@ def test_the_data_of_the_page_is_that_of_the_files(finished):
     assert all(row["latency_measured_ms"] == measured[row["id"]]["ms"] for row in data.front)
     assert [row["epoch"] for row in data.training] == [1, 2]
     assert all(isinstance(row["accuracy"], float) for row in data.compare)
+    (verdict,) = (row["verdict"] for row in data.compare if row["kind"] == "hand-designed")
+    page = Path(report(run=RUN, output=Path("page.html"))["report"]).read_text(encoding="utf-8")
+    assert html.escape(verdict) in page
 
 
 def test_before_compare_the_fine_tuned_models_are_shown_unmeasured(finetuned, monkeypatch):

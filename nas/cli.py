@@ -283,6 +283,10 @@ def finetune_command(
     pick: Annotated[list[str] | None, typer.Option("--pick", help="best, knee, smallest, all or an id.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
     start: Annotated[str, typer.Option("--from", help="Weights to begin with: inherited or scratch.")] = "inherited",
+    trials: Annotated[int, typer.Option("--trials", min=0, help="Recipes to try for each network before.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that try them, on Ray from two on.")] = 1,
+    ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Train by RUN/models/ID/recipe.yaml again.")] = None,
     run: Run = None,
     overrides: Set = None,
     seed: Seed = 0,
@@ -291,15 +295,20 @@ def finetune_command(
 ) -> None:
     """Train picked subnets for their own sake and judge them on the test split.
 
+    With --trials the recipe of each is tuned on the validation split first; killed, the same command goes on.
+
     \b
     Examples:
       nas finetune --pick best
       nas finetune --pick best --pick knee --pick smallest --epochs 8
+      nas finetune --pick best --trials 8
+      nas finetune --pick best --recipe runs/first/models/ID/recipe.yaml
     """
+    from nas.config import read_config
     from nas.hardware.origin import described_row
     from nas.workflows.finetune import finetune
 
-    settings = {"epochs": epochs} if epochs is not None else {}
+    settings = {**(read_config(recipe) if recipe else {}), **({"epochs": epochs} if epochs is not None else {})}
     result = finetune(
         run=run,
         picks=pick or ["best"],
@@ -308,6 +317,9 @@ def finetune_command(
         settings=settings,
         overrides=overrides or [],
         talk=talk_of(quiet),
+        trials=trials,
+        num_workers=workers,
+        ray_address=ray_address,
     )
     lines = [
         f"{model['id']}: {model['accuracy']:.2%} on the test split after {model['epochs']} epochs "
@@ -327,6 +339,8 @@ def compare_command(
     pretrained: Annotated[
         Path | None, typer.Option("--pretrained", help="Folder with NAME.safetensors or NAME.pth of timm models.")
     ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="As in nas finetune, where recipes are tuned.")] = 1,
+    ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
     run: Run = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -343,7 +357,15 @@ def compare_command(
 
     names = [name for name in models.split(",") if name.strip()]
     result = compare(
-        run=run, device=device, models=names, seed=seed, seeds=seeds, pretrained=pretrained, talk=talk_of(quiet)
+        run=run,
+        device=device,
+        models=names,
+        seed=seed,
+        seeds=seeds,
+        pretrained=pretrained,
+        num_workers=workers,
+        ray_address=ray_address,
+        talk=talk_of(quiet),
     )
     scope = result["table"]
     lines = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 from nas.errors import NasError
 from nas.evaluation.splits import Dataset, batches
 from nas.supernet.averaging import WeightAverage
+from nas.supernet.divergence import Diverged, check_finite
 from nas.supernet.losses import distillation
 from nas.supernet.mixing import mixed
 from nas.supernet.optimizer import learning_rate, parameter_groups, set_rate
@@ -83,7 +83,10 @@ def train_model(
     With a `teacher`, towards its probabilities as well: `recipe.distill` of the loss.
     `on_step(steps done, steps in all)` is called after every step. Raises `NasError` when the loss is not finite.
     """
-    *_, average = train_epochs(model, dataset, recipe, seed, on_step, teacher)
+    try:
+        *_, average = train_epochs(model, dataset, recipe, seed, on_step, teacher)
+    except Diverged as error:
+        raise NasError(f"the training diverged: {error}", "--set learning_rate=0.001") from error
     return averaged(average)
 
 
@@ -95,7 +98,7 @@ def train_epochs(
     on_step: OnStep = lambda step, total: None,
     teacher: nn.Module | None = None,
 ) -> Iterator[WeightAverage]:
-    """Train as `train_model` does; yield the average of the weights after each epoch."""
+    """Train as `train_model` does; yield the average of the weights after each epoch; or raise `Diverged`."""
     optimizer = torch.optim.AdamW(
         parameter_groups(model, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
     )
@@ -116,8 +119,7 @@ def train_epochs(
             average.update()
             step += 1
             on_step(step, total)
-        if not math.isfinite(loss.item()):
-            raise NasError("the training diverged: the loss is not finite", "--set learning_rate=0.001")
+        check_finite(step, loss=loss.item())
         yield average
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -13,23 +14,34 @@ from torch import nn
 from nas.config import make_settings
 from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
+from nas.evaluation.data import Dataset
 from nas.evaluation.finetune import Recipe
 from nas.evaluation.reference import ReferenceModel, parse_reference, weights_file
 from nas.evaluation.splits import AnySplit
 from nas.evaluation.verdict import Trained, accuracy_at, latency_at, rival_of, verdict
-from nas.hardware.latency_table import Latency
+from nas.hardware.latency_table import Latency, LatencyTable
 from nas.hardware.origin import scope_of
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_rows
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.supernet.subnet import Subnet
-from nas.workflows.entrants import Conditions, Entrant, Tuned, hand_designed, subnet_from_scratch, training_of
-from nas.workflows.finetune import conditions, deployed, described_training, entrant_of, load_model
+from nas.supernet.supernet import Supernet
+from nas.workflows.entrants import (
+    Conditions,
+    Entrant,
+    Tuned,
+    described_training,
+    hand_designed,
+    subnet_from_scratch,
+    training_of,
+)
+from nas.workflows.finetune import conditions, deployed, entrant_of, load_model
 from nas.workflows.provenance import check_table
 from nas.workflows.run_space import run_space
 from nas.workflows.tables import searched_table
 from nas.workflows.trainings import train_each
+from nas.workflows.tuning import tune_all
 from nas.workflows.weights import load_supernet
 from nas.workflows.whole_latencies import is_here, measure_networks, predict_networks, write_measured
 
@@ -51,47 +63,66 @@ def compare(
     talk: Talk,
     seeds: int = 1,
     pretrained: Path | None = None,
+    num_workers: int = 1,
+    ray_address: str | None = None,
 ) -> dict[str, Any]:
     """Train `models` as the run's fine-tuned subnets were, all of them with `seeds` seeds, and measure them together.
 
     A model is a timm model or a preset of the run's space; with `pretrained`, timm models begin with the weights that
-    lie in that folder. The most accurate subnet is also trained from scratch: what the supernet's weights add, and what
-    the architecture alone is worth, can both be read off. Killed, it goes on where it was.
+    lie in that folder. Where the subnets' recipes were tuned, all others' are, by as many trials. The most accurate
+    subnet is also trained from scratch: what the supernet's weights add, and what the architecture alone is worth, can
+    both be read off. Killed, it goes on where it was.
     """
     run = find_run(run)
     folder = search_of(run, device)
     searched = fine_tuned(run)
-    recipe = common_recipe([described for _, described in searched])
+    described = [each for _, each in searched]
+    recipe, trials = common_recipe(described)
     table = searched_table(run, folder)
     check_table(table, folder)
     here = is_here(device, table.header)
     supernet = load_supernet(run)
     at = conditions(run, recipe, supernet)
-    entrants = hand_designed_entrants(run, models, at, pretrained)
-    best = max((described for _, described in searched), key=lambda described: described["validation_accuracy"])
-    chosen = Architecture.from_dict(best["architecture"])
-    entrants.append(subnet_from_scratch(f"{best['id']}{SCRATCH}", chosen, at.dataset.num_classes))
-    networks: dict[str, nn.Module] = {described["id"]: model for model, described in searched}
-    networks |= {each.id: as_deployed(each.make(seed)) for each in entrants[:-1]}
+    others = hand_designed_entrants(run, models, at, pretrained)
+    networks: dict[str, nn.Module] = {each["id"]: model for model, each in searched}
+    networks |= {each.id: as_deployed(each.make(seed)) for each in others}
     with locked(run):
-        for _, described in searched:
-            architecture = Architecture.from_dict(described["architecture"])
-            entrants.append(entrant_of(architecture, described["start"], supernet, at.dataset))
-        trained = train_all(run, entrants, range(seed, seed + seeds), at, talk)
-        rows = [network_row(each, networks, trained[each.id], at, seed) for each in entrants]
-        describe_searched(rows, [described for _, described in searched], read_json(run / "run.json"))
-        if here:
-            measured = measure_networks(folder, networks, table, at.dataset.num_classes, talk)
-            found = {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
-            write_measured(folder, measured)
-        else:
-            talk.say(f"note: {device} is not at hand: latencies are predicted from its data sheet, none is measured")
-            found = predict_networks(networks, device, table)
-        finish_rows(rows, found)
+        others.append(control_of(described, at.dataset.num_classes))
+        recipes = tune_all(others, at, trials, seed, run / "tuning", talk, num_workers, ray_address)
+        recipes |= {each["id"]: make_settings(Recipe, each["settings"]) for each in described}
+        own = {identity: replace(at, recipe=each) for identity, each in recipes.items()}
+        entrants = [*others, *(searched_entrant(each, supernet, at.dataset) for each in described)]
+        trained = train_all(run, entrants, range(seed, seed + seeds), own, talk)
+        rows = [network_row(each, networks, trained[each.id], own[each.id], seed) for each in entrants]
+        describe_searched(rows, described, read_json(run / "run.json"))
+        finish_rows(rows, latencies_of(networks, folder, table, device if not here else None, talk))
         judge_rows(rows, trained)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
         write_rows(run / "compare.csv", rows, COLUMNS)
     return {"run": str(run), "models": rows, "table": scope_of(table.header)}
+
+
+def control_of(described: Sequence[Mapping[str, Any]], num_classes: int) -> Entrant:
+    """Enter the most accurate fine-tuned subnet once more, from scratch."""
+    best = max(described, key=lambda each: each["validation_accuracy"])
+    return subnet_from_scratch(f"{best['id']}{SCRATCH}", Architecture.from_dict(best["architecture"]), num_classes)
+
+
+def searched_entrant(described: Mapping[str, Any], supernet: Supernet, dataset: Dataset) -> Entrant:
+    """Enter a fine-tuned subnet as it was when `nas finetune` began."""
+    return entrant_of(Architecture.from_dict(described["architecture"]), described["start"], supernet, dataset)
+
+
+def latencies_of(
+    networks: Mapping[str, nn.Module], folder: Path, table: LatencyTable, absent: str | None, talk: Talk
+) -> Mapping[str, Latency]:
+    """Measure whole networks, and keep what was measured; or predict them for a device that is `absent`."""
+    if absent is not None:
+        talk.say(f"note: {absent} is not at hand: latencies are predicted from its data sheet, none is measured")
+        return predict_networks(networks, absent, table)
+    measured = measure_networks(folder, networks, table, table.header["num_classes"], talk)
+    write_measured(folder, measured)
+    return {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
 
 
 def fine_tuned(run: Path) -> list[tuple[nn.Module, dict[str, Any]]]:
@@ -102,16 +133,19 @@ def fine_tuned(run: Path) -> list[tuple[nn.Module, dict[str, Any]]]:
     return [load_model(folder) for folder in folders]
 
 
-def common_recipe(described: Sequence[Mapping[str, Any]]) -> Recipe:
-    """Give the recipe of all fine-tuned subnets; `NasError` where they differ, as one comparison has one recipe."""
-    settings = described[0]["settings"]
-    other = [each["id"] for each in described if each["settings"] != settings]
+def common_recipe(described: Sequence[Mapping[str, Any]]) -> tuple[Recipe, int]:
+    """Give the recipe of all fine-tuned subnets, as it was before tuning, and the number of trials that tuned it.
+
+    `NasError` where they differ: one comparison has one recipe.
+    """
+    before = [(each.get("base_settings", each["settings"]), each.get("trials", 0)) for each in described]
+    other = [each["id"] for each, one in zip(described, before, strict=True) if one != before[0]]
     if other:
         raise NasError(
             f"the fine-tuned subnets {described[0]['id']} and {other[0]} were trained by different recipes",
             f"Fine-tune both alike: nas finetune --pick {described[0]['id']} --pick {other[0]}",
         )
-    return make_settings(Recipe, settings)
+    return make_settings(Recipe, before[0][0]), before[0][1]
 
 
 def search_of(run: Path, device: str) -> Path:
@@ -145,18 +179,19 @@ def hand_designed_entrants(run: Path, models: Sequence[str], at: Conditions, pre
 
 
 def train_all(
-    run: Path, entrants: Sequence[Entrant], seeds: Sequence[int], at: Conditions, talk: Talk
+    run: Path, entrants: Sequence[Entrant], seeds: Sequence[int], own: Mapping[str, Conditions], talk: Talk
 ) -> dict[str, Rows]:
-    """Train every entrant with every seed; give its accuracies, a row per seed, by id.
+    """Train every entrant with every seed under its own conditions; give its accuracies, a row per seed, by id.
 
     What `nas finetune` has trained with one of these seeds, or an earlier comparison, is not trained again.
     """
-    test, validation = at.dataset.test(), at.dataset.validation()
+    dataset = own[entrants[0].id].dataset
+    test, validation = dataset.test(), dataset.validation()
     known = {
         f"{described['id']}/{described['seed']}": described
         for described in map(read_json, sorted(run.glob("models/*/model.json")))
     }
-    trainings = [training_of(entrant, seed, at) for entrant in entrants for seed in seeds]
+    trainings = [training_of(entrant, seed, own[entrant.id]) for entrant in entrants for seed in seeds]
     left = [each for each in trainings if each.name not in known]
     known |= train_each(
         left, lambda each: judge(each, test, validation), run / "compare" / "trained.jsonl", "train to compare", talk
@@ -190,10 +225,7 @@ def network_row(
         "num_seeds": len(accuracies),
         "validation_accuracy": fmean(row["validation_accuracy"] for row in trained),
         **size_of(entrant, networks, at.dataset.num_classes),
-        **{
-            name: described_training(at.dataset, at.recipe, seed, entrant.architecture)[name]
-            for name in ("epochs", "images", "recipe")
-        },
+        **{name: described_training(entrant, at, seed)[name] for name in ("epochs", "images", "recipe")},
         "source": f"{'timm' if entrant.architecture is None else 'preset'} architecture, {start.get(entrant.start)}",
     }
 

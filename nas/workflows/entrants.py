@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from nas.supernet.calibration import calibrate
 from nas.supernet.subnet import build_subnet
 from nas.supernet.supernet import Supernet, extract, inherit
 from nas.workflows.trainings import Training
+
+ONE_AT_A_TIME = Lock()  # fresh weights come from the generator that all threads share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,7 @@ def fresh_subnet(architecture: Architecture, num_classes: int, seed: int) -> nn.
 
 def seeded(seed: int, build: Callable[[], nn.Module]) -> nn.Module:
     """Build with weights drawn from the seed."""
-    with torch.random.fork_rng(devices=[]):
+    with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
 
@@ -98,9 +101,8 @@ def largest_teacher(supernet: Supernet, dataset: Dataset) -> nn.Module:
 
 def training_of(entrant: Entrant, seed: int, at: Conditions) -> Training[Tuned]:
     """Say how an entrant is trained: in floats by the recipe, then with its bits if it has any."""
-    bits = entrant.architecture if entrant.architecture is not None and has_bits(entrant.architecture) else None
-    float_steps = count_steps(at.dataset, at.recipe)
-    bits_steps = 0 if bits is None else count_steps(at.dataset, bits_recipe(at.recipe))
+    bits = architecture_with_bits(entrant)
+    float_steps, bits_steps = steps_of(entrant, at)
 
     def train(model: nn.Module, on_step: OnStep) -> Tuned:
         parent = train_model(model, at.dataset, at.recipe, seed, on_step, at.teacher)
@@ -120,6 +122,30 @@ def training_of(entrant: Entrant, seed: int, at: Conditions) -> Training[Tuned]:
         train=train,
         settings=described_settings(entrant, at),
     )
+
+
+def architecture_with_bits(entrant: Entrant) -> Architecture | None:
+    """Give the architecture of an entrant that has integer bits; None for all others."""
+    return entrant.architecture if entrant.architecture is not None and has_bits(entrant.architecture) else None
+
+
+def steps_of(entrant: Entrant, at: Conditions) -> tuple[int, int]:
+    """Give the steps of a training in floats, and with bits."""
+    with_bits = count_steps(at.dataset, bits_recipe(at.recipe)) if architecture_with_bits(entrant) else 0
+    return count_steps(at.dataset, at.recipe), with_bits
+
+
+def described_training(entrant: Entrant, at: Conditions, seed: int) -> dict[str, Any]:
+    """Say how a network was trained, for model.json and compare.csv; one with bits saw more images."""
+    return {
+        "data": at.dataset.name,
+        "start": entrant.start,
+        "epochs": at.recipe.epochs,
+        "images": sum(steps_of(entrant, at)) * at.recipe.batch_size,
+        "recipe": at.recipe.describe(),
+        "settings": asdict(at.recipe),
+        "seed": seed,
+    }
 
 
 def described_settings(entrant: Entrant, at: Conditions) -> dict[str, Any]:

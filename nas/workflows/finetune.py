@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from nas.config import make_settings
 from nas.errors import NasError, did_you_mean
 from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import Dataset, load_dataset
-from nas.evaluation.finetune import Recipe, count_steps
-from nas.evaluation.quantized import bits_recipe, has_bits
+from nas.evaluation.finetune import Recipe
+from nas.evaluation.quantized import has_bits
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.hardware.onnx_runtime import export_onnx
 from nas.progress import Talk
-from nas.run_dir import find_run, latest_search, locked, read_json, write_bytes, write_json
+from nas.run_dir import find_run, latest_search, locked, read_json, write_bytes, write_json, write_text
 from nas.space.architecture import Architecture
 from nas.space.operator import operators
 from nas.supernet.biases import round_biases
@@ -29,6 +29,7 @@ from nas.workflows.entrants import (
     Conditions,
     Entrant,
     Tuned,
+    described_training,
     inherited_subnet,
     largest_teacher,
     subnet_from_scratch,
@@ -37,6 +38,7 @@ from nas.workflows.entrants import (
 from nas.workflows.picks import pick_rows, read_front
 from nas.workflows.provenance import check_weights, digest
 from nas.workflows.trainings import side_by_side
+from nas.workflows.tuning import tune_all
 from nas.workflows.weights import load_supernet, save_tensors
 
 STARTS = ("inherited", "scratch")
@@ -51,8 +53,14 @@ def finetune(
     settings: dict[str, Any],
     overrides: Sequence[str],
     talk: Talk,
+    trials: int = 0,
+    num_workers: int = 1,
+    ray_address: str | None = None,
 ) -> dict[str, Any]:
-    """Train the picked members of the newest front, from what they inherit or from scratch; give one row per model."""
+    """Train the picked members of the newest front, from what they inherit or from scratch; give one row per model.
+
+    With `trials` the recipe of each is tuned first; a tuning that was killed goes on.
+    """
     run = find_run(run)
     recipe = make_settings(Recipe, settings, overrides)
     if start not in STARTS:
@@ -64,13 +72,17 @@ def finetune(
         at = conditions(run, recipe, supernet)
         wanted = [Architecture.from_json(row["architecture"]) for row in rows.values()]
         entrants = [entrant_of(each, start, supernet, at.dataset) for each in wanted]
-        written: dict[str, dict[str, Any]] = {}
+        recipes = tune_all(entrants, at, trials, seed, run / "tuning", talk, num_workers, ray_address)
+        own = {identity: replace(at, recipe=tuned) for identity, tuned in recipes.items()}
+        tuning = {"trials": trials, "base_settings": asdict(recipe)}
+        by_id, written = {each.id: each for each in entrants}, {}
 
         def write(name: str, tuned: Tuned) -> None:
             identity = name.partition("/")[0]
-            written[identity] = write_finetuned(run, rows[identity], start, tuned, at, seed)
+            facts = {**described_training(by_id[identity], own[identity], seed), **tuning}
+            written[identity] = write_finetuned(run, rows[identity], tuned, at.dataset, facts)
 
-        side_by_side([training_of(each, seed, at) for each in entrants], "finetune", talk, write)
+        side_by_side([training_of(each, seed, own[each.id]) for each in entrants], "finetune", talk, write)
     models = [written[identity] for identity in rows]
     return {"run": str(run), "models": models, "table": read_json(latest_search(run) / "front.json")["table"]}
 
@@ -91,18 +103,17 @@ def entrant_of(architecture: Architecture, start: str, supernet: Supernet, datas
 
 
 def write_finetuned(
-    run: Path, row: Mapping[str, Any], start: str, tuned: Tuned, at: Conditions, seed: int
+    run: Path, row: Mapping[str, Any], tuned: Tuned, dataset: Dataset, training: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Judge a fine-tuned subnet and write RUN/models/<id>/; give what model.json says."""
+    """Judge a subnet whose `training` is described and write RUN/models/<id>/; give what model.json says."""
     architecture = Architecture.from_json(row["architecture"])
-    model, dataset = deployed(tuned.model), at.dataset
+    model = deployed(tuned.model)
     described = {
         "id": architecture.id,
         "architecture": architecture.to_dict(),
         "resolution": architecture.resolution,
         "num_classes": dataset.num_classes,
-        "start": start,
-        **described_training(dataset, at.recipe, seed, architecture),
+        **training,
         **described_bits(architecture, model, tuned.parent, dataset),
         "inherited_accuracy": row["accuracy"],
         "validation_accuracy": model_accuracy(model, dataset.validation()),
@@ -139,29 +150,20 @@ def described_bits(
     }
 
 
-def described_training(
-    dataset: Dataset, recipe: Recipe, seed: int, architecture: Architecture | None = None
-) -> dict[str, Any]:
-    """Say how a model was trained, for model.json and compare.csv; an architecture with bits saw more images."""
-    steps = count_steps(dataset, recipe)
-    if architecture is not None and has_bits(architecture):
-        steps += count_steps(dataset, bits_recipe(recipe))
-    return {
-        "data": dataset.name,
-        "epochs": recipe.epochs,
-        "images": steps * recipe.batch_size,
-        "recipe": recipe.describe(),
-        "settings": asdict(recipe),
-        "seed": seed,
-    }
-
-
 def write_model(folder: Path, model: Subnet, described: dict[str, Any]) -> None:
-    """Write model.safetensors, model.onnx and, last, model.json of a model as it leaves."""
+    """Write model.safetensors, model.onnx, recipe.yaml and, last, model.json of a model as it leaves."""
     shape = (1, 3, model.resolution, model.resolution)
     write_bytes(folder / "model.safetensors", save_tensors(model.state_dict()))
     write_bytes(folder / "model.onnx", export_onnx(model, shape))
+    write_text(folder / "recipe.yaml", yaml_of(described["settings"]))
     write_json(folder / "model.json", described)
+
+
+def yaml_of(settings: Mapping[str, Any]) -> str:
+    """Write settings as YAML, in their order."""
+    import yaml
+
+    return yaml.safe_dump(dict(settings), sort_keys=False)
 
 
 def load_model(folder: Path) -> tuple[Subnet, dict[str, Any]]:

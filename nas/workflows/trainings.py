@@ -54,9 +54,7 @@ def side_by_side(
             steps[training.name] = step
             advance(sum(steps.values()), "")
 
-        with one_at_a_time:  # fresh weights come from the generator that all threads share
-            model = training.make()
-        trained = training.train(model, on_step)
+        trained = training.train(training.make(), on_step)
         with one_at_a_time:
             done(training.name, trained)
 

@@ -34,7 +34,12 @@ def test_every_model_has_the_files_of_the_contract(finished, finetuned):
     assert {model["id"] for model in finetuned[1]["models"]} == expected
     assert {path.name for path in (RUN / "models").iterdir()} == expected
     for folder in (RUN / "models").iterdir():
-        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "model.json", "model.onnx"}
+        assert {path.name for path in folder.iterdir()} == {
+            "model.safetensors",
+            "model.json",
+            "model.onnx",
+            "recipe.yaml",
+        }
 
 
 def test_what_model_json_says_can_be_measured_again(finished):

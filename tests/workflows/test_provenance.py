@@ -26,6 +26,16 @@ def test_a_search_by_another_table_is_refused_with_the_remedy(tmp_path):
 
 def test_one_comparison_has_one_recipe():
     alike = [{"id": "a", "settings": {"epochs": 3}}, {"id": "b", "settings": {"epochs": 3}}]
-    assert common_recipe(alike).epochs == 3
+    recipe, trials = common_recipe(alike)
+    assert (recipe.epochs, trials) == (3, 0)
     with pytest.raises(NasError, match=r"a and c were trained by different recipes.*--pick a --pick c"):
         common_recipe([*alike, {"id": "c", "settings": {"epochs": 4}}])
+
+
+def test_recipes_that_were_tuned_alike_are_one_recipe():
+    base = {"base_settings": {"epochs": 3}, "trials": 8}
+    tuned = [{"id": "a", "settings": {"epochs": 2}, **base}, {"id": "b", "settings": {"epochs": 3}, **base}]
+    recipe, trials = common_recipe(tuned)
+    assert (recipe.epochs, trials) == (3, 8)
+    with pytest.raises(NasError, match="a and c were trained by different recipes"):
+        common_recipe([*tuned, {"id": "c", "settings": {"epochs": 3}}])

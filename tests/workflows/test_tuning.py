@@ -1,0 +1,111 @@
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from nas.errors import NasError
+from nas.evaluation.finetune import Recipe
+from nas.progress import Talk
+from nas.workflows import tuning
+from nas.workflows.entrants import subnet_from_scratch
+from nas.workflows.finetune import conditions
+from nas.workflows.tuning import open_study, tune_all
+from nas.workflows.weights import load_supernet
+
+RUN = Path("runs/tiny")
+QUIET = Talk(quiet=True)
+BASE = Recipe(epochs=2, batch_size=256, ema_share=0.1)
+
+
+@pytest.fixture
+def at(workspace):
+    return conditions(RUN, BASE, load_supernet(RUN))
+
+
+@pytest.fixture
+def entrant(at):
+    smallest = load_supernet(RUN).space.smallest()
+    return subnet_from_scratch(smallest.id, smallest, at.dataset.num_classes)
+
+
+def trials_of(entrant, at, folder):
+    return [
+        (trial.params, trial.value, trial.state)
+        for trial in open_study(entrant, at, 0, folder).trials
+        if trial.state != TrialState.FAIL
+    ]
+
+
+def test_what_is_tuned_is_at_least_as_good_as_the_recipe_it_began_with(at, entrant, tmp_path):
+    found = tune_all([entrant], at, 4, 0, tmp_path, QUIET)[entrant.id]
+    (first, own, state), *others = trials_of(entrant, at, tmp_path)
+    assert replace(BASE, **first) == BASE and state == TrialState.COMPLETE and len(others) == 3
+    finished = {value: params for params, value, state in trials_of(entrant, at, tmp_path) if state.name == "COMPLETE"}
+    assert found == replace(BASE, **finished[max(finished)]) and max(finished) >= own
+
+
+def test_a_tuning_that_was_killed_repeats_nothing_and_finds_the_same(at, entrant, tmp_path, monkeypatch):
+    whole = tune_all([entrant], at, 4, 0, tmp_path / "whole", QUIET)
+    run_trial, count = tuning.run_trial, [0]
+
+    def killed(*given):
+        count[0] += 1
+        if count[0] == 3:
+            raise KeyboardInterrupt  # the trial was asked for, and is left as running
+        return run_trial(*given)
+
+    monkeypatch.setattr(tuning, "run_trial", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tune_all([entrant], at, 4, 0, tmp_path / "killed", QUIET)
+    assert tune_all([entrant], at, 4, 0, tmp_path / "killed", QUIET) == whole
+    assert count[0] == 5  # two, the one that was killed, and two more
+    assert trials_of(entrant, at, tmp_path / "killed") == trials_of(entrant, at, tmp_path / "whole")
+    tune_all([entrant], at, 4, 0, tmp_path / "killed", QUIET)
+    assert count[0] == 5
+
+
+def test_trials_under_other_conditions_are_not_taken_for_these(at, entrant, tmp_path):
+    tune_all([entrant], at, 1, 0, tmp_path, QUIET)
+    longer = replace(at, recipe=replace(BASE, epochs=3))
+    assert len(open_study(entrant, at, 0, tmp_path).trials) == 1
+    assert open_study(entrant, longer, 0, tmp_path).trials == open_study(entrant, at, 1, tmp_path).trials == []
+
+
+def test_a_trial_that_diverges_is_behind_and_ends_nothing(at, entrant, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "recipe_of", lambda base, trial: replace(base, learning_rate=math.inf))
+    with pytest.raises(NasError, match=r"every one of the 2 trials .* diverged.*learning_rate"):
+        tune_all([entrant], at, 2, 0, tmp_path, QUIET)
+    assert [state for _, _, state in trials_of(entrant, at, tmp_path)] == [TrialState.PRUNED] * 2
+
+
+def test_the_winning_recipe_lies_beside_the_model_and_can_be_run_again(
+    searched_folder, nas, one_json, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(shutil.copytree(searched_folder, tmp_path / "folder"))
+    rules = ["--set", "batch_size=256", "--set", "ema_share=0.1", "--epochs", 2]
+    told = nas("finetune", "--pick", "smallest", "--trials", 3, *rules, "--json")
+    assert told.code == 0, told.err
+    (model,) = one_json(told.out)["models"]
+    assert model["trials"] == 3 and model["base_settings"]["epochs"] == 2
+    assert "trial 3 of 3" in told.err and "validation" in told.err
+    recipe = RUN / "models" / model["id"] / "recipe.yaml"
+    assert recipe.is_file()
+    again = one_json(nas("finetune", "--pick", "smallest", "--recipe", recipe, "--json").out)["models"][0]
+    assert again["settings"] == model["settings"] and again["accuracy"] == model["accuracy"]
+
+
+@pytest.mark.slow
+def test_workers_tune_on_ray_and_a_tuning_that_is_restored_repeats_nothing(at, entrant, tmp_path):
+    found = tune_all([entrant], at, 3, 0, tmp_path, QUIET, num_workers=2)[entrant.id]
+    reports = [path.read_text().splitlines() for path in tmp_path.rglob("result.json")]
+    assert len(reports) == 3
+    first = next(row for rows in reports if (row := json.loads(rows[-1]))["config"] == tuning.first_trial(BASE))
+    best = max((json.loads(rows[-1]) for rows in reports), key=lambda row: row["accuracy"])
+    assert found == replace(BASE, **best["config"]) and best["accuracy"] >= first["accuracy"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    assert tune_all([entrant], at, 3, 0, tmp_path, QUIET, num_workers=2)[entrant.id] == found
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == before

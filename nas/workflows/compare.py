@@ -191,7 +191,7 @@ def train_all(
         f"{described['id']}/{described['seed']}": described
         for described in map(read_json, sorted(run.glob("models/*/model.json")))
     }
-    trainings = [training_of(entrant, seed, own[entrant.id]) for entrant in entrants for seed in seeds]
+    trainings = [training_of(entrant, seed, own[entrant.id]) for seed in seeds for entrant in entrants]
     left = [each for each in trainings if each.name not in known]
     known |= train_each(
         left, lambda each: judge(each, test, validation), run / "compare" / "trained.jsonl", "train to compare", talk

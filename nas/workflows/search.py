@@ -23,6 +23,7 @@ from nas.search.parallel import ray_workers
 from nas.search.problem import Evaluation, Problem, SearchResult
 from nas.search.racing import Workers, one_by_one
 from nas.space.architecture import Architecture
+from nas.space.bits import Width, uniform, widths_of
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
 from nas.workflows.evaluations import COLUMNS, counted_of, evaluation_row, front_of, metrics_of, row_of
@@ -192,10 +193,16 @@ def genomes_of(architectures: Sequence[Architecture], space: SearchSpace) -> lis
 
 
 def seeds(table: LatencyTable) -> list[Architecture]:
-    """Give the architectures that every search begins with: the fastest, the smallest, the largest, the presets."""
+    """Give the architectures that every search begins with: the fastest, the smallest, the largest, the presets.
+
+    Where bits are searched, the first three come in every uniform bit-width as well; presets do so by themselves.
+    """
     space = table.space
+    ends = [fastest_architecture(table, space), space.smallest(), space.largest()]
+    widths: tuple[Width, ...] = ("fp", *widths_of(space))
+    uniforms = [uniform(space, each, bits) for each in ends for bits in widths]
     presets = [preset.architecture for preset in space.presets.values()]
-    return list(dict.fromkeys([fastest_architecture(table, space), space.smallest(), space.largest(), *presets]))
+    return list(dict.fromkeys([*ends, *uniforms, *presets]))
 
 
 def prepare_folder(

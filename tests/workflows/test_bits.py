@@ -13,10 +13,12 @@ import torch
 
 from nas.export.kernels import integer_kernels
 from nas.hardware import onnx_runtime
+from nas.hardware.latency_table import LatencyTable
 from nas.progress import Talk
+from nas.space.bits import uniform
 from nas.workflows.compare import compare
 from nas.workflows.finetune import finetune, load_model
-from nas.workflows.search import Limits, SearchSettings, search
+from nas.workflows.search import Limits, SearchSettings, search, seeds
 from nas.workflows.train_supernet import train_supernet
 
 RUN = Path("runs/bits")
@@ -41,6 +43,14 @@ def searched(toy_bits, toy_bits_file, write_toy_table, tmp_path, monkeypatch):
     coded = [row["id"] for row in front if '"bits":8' in row["architecture"] or '"bits":4' in row["architecture"]]
     assert coded
     return coded
+
+
+def test_a_search_over_bits_begins_with_its_ends_in_every_uniform_width(toy_bits, write_toy_table, tmp_path):
+    table = LatencyTable.load(f"{write_toy_table(tmp_path, space=toy_bits, dtype='int8')}.csv")
+    first = seeds(table.over(toy_bits))
+    assert len(set(first)) == len(first) and all(each in toy_bits for each in first)
+    for end in first[0], toy_bits.smallest(), toy_bits.largest():
+        assert {uniform(toy_bits, end, bits) for bits in ("fp", 8, 4)} <= set(first)
 
 
 def nodes(model):

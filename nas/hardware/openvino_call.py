@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from torch import nn
 
@@ -12,8 +13,11 @@ from nas.hardware.onnx_runtime import export_onnx
 PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 
-def openvino_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
-    """Compile `module` for one stream of one thread; its precision is forced, as the default may be bfloat16."""
+def compiled(model: bytes, dtype: str) -> Any:
+    """Compile an ONNX file for one stream of one thread; its precision is forced, as the default may be bfloat16.
+
+    What the file says is on codes stays on codes.
+    """
     import openvino as ov
 
     core = ov.Core()
@@ -21,9 +25,15 @@ def openvino_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": "1",
         "ENABLE_CPU_PINNING": False,
-        "INFERENCE_PRECISION_HINT": PRECISIONS[setting.dtype],
+        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
     }
-    compiled = core.compile_model(core.read_model(io.BytesIO(export_onnx(module, shape))), "CPU", options)
-    request = compiled.create_infer_request()
+    return core.compile_model(core.read_model(io.BytesIO(model)), "CPU", options)
+
+
+def openvino_call(module: nn.Module, shape: Shape, setting: Setting) -> Call:
+    """Export and compile `module`; the callable runs it once on fixed memory."""
+    import openvino as ov
+
+    request = compiled(export_onnx(module, shape), setting.dtype).create_infer_request()
     request.set_input_tensor(ov.Tensor(fixed_input(shape)))
     return request.infer

@@ -98,6 +98,7 @@ def train_supernet_command(
     data: Annotated[str | None, typer.Option("--data", help="A data set's name, or imagefolder:PATH.")] = None,
     run: Annotated[Path | None, typer.Option("--run", help="Folder of the new run, or of the one to resume.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share every batch (Ray).")] = 1,
     config: Annotated[Path | None, typer.Option("--config", help="Run a run's config.yaml again.")] = None,
     resume: Resume = False,
     overrides: Set = None,
@@ -111,6 +112,7 @@ def train_supernet_command(
     Examples:
       nas train-supernet --space scan-mix-tiny --data cluttered-digits --epochs 20
       nas train-supernet --space my_space.yaml --data imagefolder:photos@64 --set learning_rate=1e-3
+      nas train-supernet --space scan-mix-tiny --data cluttered-digits --workers 2
       nas train-supernet --resume
     """
     from nas.config import TrainingOptions, make_settings, read_config
@@ -140,6 +142,7 @@ def train_supernet_command(
         settings=settings,
         now=datetime.now(),
         talk=talk_of(quiet),
+        workers=workers,
     )
     reached = f"largest {result['accuracy_largest']:.1%}, smallest {result['accuracy_smallest']:.1%} (validation)"
     following = f"next: nas profile --device cpu --run {result['run']}"

@@ -19,6 +19,8 @@ from nas.errors import NasError
 # The first number of every seed, so that no two uses of one seed share random numbers.
 TRAIN, VALIDATION, TEST, CALIBRATION, HOLD_OUT, CUT = range(6)
 
+EVERY = slice(None)
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -116,10 +118,12 @@ def batches(
     rng: torch.Generator | np.random.Generator | None = None,
     drop_last: bool = False,
     num_workers: int = 0,
+    share: slice = EVERY,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (images [b, 3, h, w] contiguous in channels_last, labels [b]) once over the split.
 
     `rng` shuffles; without it the order is the split's own. `num_workers` processes read a `LazySplit` (0: this one).
+    Of every batch only a `share` is read and yielded.
     """
     if rng is None:
         order = torch.arange(len(split))
@@ -127,16 +131,17 @@ def batches(
         order = torch.randperm(len(split), generator=rng)
     else:
         order = torch.from_numpy(rng.permutation(len(split)))
+    parts = [part[share] for part in order.split(batch_size) if len(part) == batch_size or not drop_last]
     if isinstance(split, LazySplit):
         # DataLoader asks for no more than __len__ and __getitem__, but is typed for its own Dataset class.
         source = cast("TorchDataset[tuple[Tensor, int]]", split)
-        loader = DataLoader(source, batch_size, sampler=order.tolist(), drop_last=drop_last, num_workers=num_workers)
+        loader = DataLoader(source, batch_sampler=[part.tolist() for part in parts], num_workers=num_workers)
         for images, labels in loader:
             yield images.contiguous(memory_format=torch.channels_last), labels
         return
-    for chosen in order.to(split.labels.device).split(batch_size):
-        if len(chosen) == batch_size or not drop_last:
-            yield split.images[chosen].contiguous(memory_format=torch.channels_last), split.labels[chosen]
+    for part in parts:
+        chosen = part.to(split.labels.device)
+        yield split.images[chosen].contiguous(memory_format=torch.channels_last), split.labels[chosen]
 
 
 def cut(split: AnySplit, shares: Sequence[float]) -> list[AnySplit]:

@@ -50,6 +50,25 @@ class InTurn:
         return len(drawn) if self.recipe.split_batch else 1
 
 
+class AmongPeers(InTurn):
+    """Trains the subnets one after another on this process's share of the batch, and averages over its peers'.
+
+    With DistributedDataParallel, whose hooks await one backward pass with the same parameters each time, a step of
+    several subnets would send their gradients several times.
+    """
+
+    def __init__(self, supernet: Supernet, recipe: SupernetRecipe) -> None:
+        super().__init__(supernet, recipe)
+        self.parameters = list(supernet.parameters())
+
+    def add(self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor) -> float:
+        """Add the gradients of all subnets over the whole batch, of which `images` and `labels` are a share."""
+        peers = self.supernet.peers
+        loss = super().add(architectures, images, labels)
+        peers.mean_gradients(self.parameters)
+        return peers.mean(torch.tensor(loss, dtype=torch.float64)).item()
+
+
 class SideBySide(InTurn):
     """Trains the random subnets of a step by a second thread, on a twin of the supernet.
 
@@ -90,6 +109,13 @@ class SideBySide(InTurn):
             wait([beside])
         beside.result()
         return loss
+
+
+def gradients_of(supernet: Supernet, recipe: SupernetRecipe) -> InTurn:
+    """Choose how gradients are added up: among peers where there are any, else as the recipe says."""
+    if supernet.peers.count > 1:
+        return AmongPeers(supernet, recipe)
+    return (SideBySide if recipe.side_by_side else InTurn)(supernet, recipe)
 
 
 def train_children(

@@ -15,6 +15,8 @@ from nas.space.operator import ACTIVATION_BITS, TRANSITIONS, Operator, operators
 from nas.space.search_space import SearchSpace
 from nas.supernet.blocks import build_operator, fold_norms
 from nas.supernet.elastic import Slices
+from nas.supernet.joint_norm import join_norms
+from nas.supernet.peers import ALONE, Peers
 from nas.supernet.sharing import joint_choices, tie
 from nas.supernet.subnet import Subnet, resize
 
@@ -27,12 +29,13 @@ class Supernet(nn.Module):
 
     Every slot of every stage owns one module per block kind, built at its largest settings; an architecture's blocks
     run on slices of them. Kinds of one family hold some tensors in common (nas.supernet.sharing). The module keeps no
-    record of which architecture ran. Two threads need two supernets, which may share their weights (`twin`).
+    record of which architecture ran. Two threads need two supernets, which may share their weights (`twin`). In
+    training mode, BatchNorm takes the statistics of all `peers`, which have to run the same.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, peers: Peers = ALONE) -> None:
         super().__init__()
-        self.space = space
+        self.space, self.peers = space, peers
         self.shared = nn.ModuleDict({name: build_operator(op) for name, op in largest_operators(space).items()})
         self.to(memory_format=torch.channels_last)  # steps on slices take a sixth less time (measured, one x86 core)
         self._skeletons: dict[tuple[Operator, bool], nn.Module] = {}
@@ -57,7 +60,7 @@ class Supernet(nn.Module):
         """Give an operator's module without memory for weights, to be run on given ones; built once per operator."""
         if (op, training) not in self._skeletons:
             with torch.device("meta"):
-                self._skeletons[op, training] = build_operator(op).train(training)
+                self._skeletons[op, training] = join_norms(build_operator(op).train(training), self.peers)
         return self._skeletons[op, training]
 
     def slices(self, name: str, op: Operator, training: bool) -> Slices:

@@ -16,7 +16,7 @@ from nas.space.search_space import SearchSpace
 from nas.space.strata import by_cost
 from nas.supernet.averaging import WeightAverage
 from nas.supernet.divergence import check_finite, check_jump
-from nas.supernet.gradients import InTurn, SideBySide
+from nas.supernet.gradients import gradients_of
 from nas.supernet.mixing import mixed
 from nas.supernet.optimizer import laid_out_as, learning_rate, parameter_groups, set_rate
 from nas.supernet.phases import begin_steps, joins
@@ -51,7 +51,7 @@ class SupernetTraining:
         self.rollbacks = 0  # each has halved the learning rate
         self.average = WeightAverage(supernet, recipe.ema_share * self.total_steps)
         self.parameters = list(supernet.parameters())  # to look them up takes as long as to clip their gradients
-        self.gradients = (SideBySide if recipe.side_by_side else InTurn)(supernet, recipe)
+        self.gradients = gradients_of(supernet, recipe)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(supernet, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
         )
@@ -79,7 +79,7 @@ class SupernetTraining:
 
         @torch.no_grad()
         def score(architecture: Architecture) -> float:
-            return F.cross_entropy(self.supernet(images, architecture), labels).item()
+            return self.supernet.peers.mean(F.cross_entropy(self.supernet(images, architecture), labels)).item()
 
         return Turn(
             space=self.spaces[key],
@@ -137,6 +137,7 @@ def train_epoch(
 ) -> float:
     """Train one epoch on (images [b, 3, h, w], labels [b]); give the mean loss of the largest subnets.
 
+    Of several peers, each is given its share of every batch.
     Raises `Diverged` when the loss is no longer finite, or has jumped for good.
     """
     training.supernet.train()
@@ -158,8 +159,7 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
     recipe = training.recipe
     widths = enabled_widths(training, images)
     architectures = sandwich(training.turn(images, labels), recipe.sampling, widths)
-    seed, num_classes = [training.seed, training.step], training.supernet.space.num_classes
-    images, labels = mixed(images, labels, num_classes, recipe.mixup, recipe.cutmix, seed)
+    images, labels = mixed_share(training, images, labels)
     training.optimizer.zero_grad(set_to_none=True)  # AdamW then leaves weights that no subnet used as they are
     loss = training.gradients.add(architectures, images, labels)
     norm = torch.nn.utils.clip_grad_norm_(training.parameters, recipe.clip_norm)
@@ -172,10 +172,21 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
     return loss
 
 
+def mixed_share(training: SupernetTraining, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mix a batch by the recipe; peers mix all of it alike, and each keeps its share."""
+    recipe, supernet = training.recipe, training.supernet
+    if not (recipe.mixup or recipe.cutmix):
+        return images, labels
+    peers, seed = supernet.peers, [training.seed, training.step]
+    whole = peers.whole(images), peers.whole(labels)
+    images, labels = mixed(*whole, supernet.space.num_classes, recipe.mixup, recipe.cutmix, seed)
+    return images[peers.share], labels[peers.share]
+
+
 def enabled_widths(training: SupernetTraining, images: Tensor) -> tuple[int, ...]:
     """Give the integer bit-widths that are trained by now; those that join at this step get their first steps."""
     for bits, start in training.joins.items():
         if start == training.step:
-            begin_steps(training.supernet, bits, images, training.seed)
+            begin_steps(training.supernet, bits, training.supernet.peers.whole(images), training.seed)
             training.average.follow("log_step")
     return tuple(bits for bits, start in training.joins.items() if start <= training.step)

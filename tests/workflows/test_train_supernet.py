@@ -23,6 +23,7 @@ from nas.supernet import training as training_module
 from nas.supernet.elastic import take_slice
 from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.supernet import Supernet
+from nas.workflows import epochs as epochs_module
 from nas.workflows import train_supernet as module
 from nas.workflows.train_supernet import train_supernet
 from nas.workflows.weights import load_supernet
@@ -118,7 +119,7 @@ def test_every_epoch_is_logged_with_the_accuracy_of_three_subnets(uninterrupted)
 
 @pytest.mark.parametrize("steps", [3, 8])  # within the first epoch, before any checkpoint; within the second
 def test_an_interrupted_training_is_resumed_to_the_same_bytes(uninterrupted, here, monkeypatch, steps):
-    train_epoch = module.train_epoch
+    train_epoch = epochs_module.train_epoch
 
     def broken_off(training, batches, on_step):
         def count(step):
@@ -128,10 +129,10 @@ def test_an_interrupted_training_is_resumed_to_the_same_bytes(uninterrupted, her
 
         return train_epoch(training, batches, count)
 
-    monkeypatch.setattr(module, "train_epoch", broken_off)
+    monkeypatch.setattr(epochs_module, "train_epoch", broken_off)
     with pytest.raises(Stop):
         train("run")
-    monkeypatch.setattr(module, "train_epoch", train_epoch)
+    monkeypatch.setattr(epochs_module, "train_epoch", train_epoch)
     train("run", resume=True)
     assert same_weights(uninterrupted[0], Path("run"))
     assert log_without_seconds(Path("run")) == log_without_seconds(uninterrupted[0])
@@ -151,9 +152,9 @@ def test_a_kill_between_the_writes_of_an_epoch_costs_nothing(uninterrupted, here
         return broken_off
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "append_row", limited(module.append_row))
-        patch.setattr(module, "write_bytes", limited(module.write_bytes))
-        patch.setattr(module, "write_checkpoint", limited(module.write_checkpoint))
+        patch.setattr(epochs_module, "append_row", limited(epochs_module.append_row))
+        patch.setattr(epochs_module, "write_bytes", limited(epochs_module.write_bytes))
+        patch.setattr(epochs_module, "write_checkpoint", limited(epochs_module.write_checkpoint))
         with pytest.raises(Stop):
             train("run")
     train("run", resume=True)

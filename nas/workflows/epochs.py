@@ -1,0 +1,155 @@
+"""The epochs of a supernet's training in a run: each is logged, judged and written down, and can be gone back to."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.errors import NasError
+from nas.evaluation.accuracy import inherited_accuracy
+from nas.evaluation.data import Dataset
+from nas.evaluation.splits import AnySplit, Split, batches
+from nas.progress import Advance, Talk
+from nas.run_dir import append_row, read_rows, write_bytes, write_text
+from nas.space.search_space import SearchSpace
+from nas.supernet.divergence import Diverged
+from nas.supernet.peers import ALONE, Peers
+from nas.supernet.recipe import SupernetRecipe
+from nas.supernet.supernet import Supernet
+from nas.supernet.threads import divided_cores
+from nas.supernet.training import ROLLBACK_RATE, SupernetTraining, train_epoch
+from nas.workflows.checkpoint import read_checkpoint, write_checkpoint
+from nas.workflows.tables import table_of
+from nas.workflows.warm_start import warm_start
+from nas.workflows.weights import save_tensors
+
+MOST_ROLLBACKS = 3
+LOGGED_SAMPLES = 1000  # of the validation split, for the accuracies in training.jsonl
+
+
+def train_in(
+    run: Path,
+    space: SearchSpace,
+    dataset: Dataset,
+    recipe: SupernetRecipe,
+    seed: int,
+    talk: Talk,
+    peers: Peers = ALONE,
+) -> None:
+    """Train until the last epoch, from the run's last checkpoint if there is one.
+
+    Of several peers, all read the checkpoint and the first one writes.
+    """
+    training = begin(space, recipe, seed, dataset.num_train // recipe.batch_size, talk, peers)
+    state = read_checkpoint(run, talk)
+    if state is not None:
+        training.restore(state)
+    elif peers.rank == 0:
+        write_checkpoint(run, training.state())
+    keep_rows(run, training.epoch, peers)
+    calibration = dataset.calibration()
+    logged = first_samples(dataset.validation(), LOGGED_SAMPLES)
+    talk.say(
+        f"space {space.name}: {space.size:.3g} architectures; {recipe.epochs} epochs of "
+        f"{training.steps_per_epoch * recipe.batch_size} images from {dataset.name}, seed {seed}; run {run}"
+    )
+    with divided_cores(), talk.task("train supernet", training.total_steps) as advance:
+        while training.step < training.total_steps:
+            start = time.monotonic()
+            try:
+                loss = one_epoch(training, dataset, advance)
+            except Diverged as found:
+                roll_back(training, run, found, talk)
+                continue
+            if peers.rank == 0:
+                row = {**row_of(training, loss, logged, calibration), "seconds": time.monotonic() - start}
+                append_row(run / "training.jsonl", row)
+                write_bytes(run / "supernet.safetensors", save_tensors(training.average.state_dict()))
+                write_checkpoint(run, training.state())  # last: what it holds is never done again
+                advance(training.step, note_of(row))
+
+
+def begin(
+    space: SearchSpace, recipe: SupernetRecipe, seed: int, steps_per_epoch: int, talk: Talk, peers: Peers
+) -> SupernetTraining:
+    """Make a training that has not begun: fresh weights, or those that it starts warm from."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        supernet = Supernet(space, peers)
+    if recipe.warm_start:
+        share = warm_start(supernet, Path(recipe.warm_start))
+        talk.say(f"warm start: {share:.0%} of the weights come from {recipe.warm_start}")
+    table = table_of(recipe.sampling_device, space, talk) if recipe.sampling_device else None
+    cost = None if table is None else (lambda each: table.predict(each).ms)
+    return SupernetTraining(supernet, recipe, seed, steps_per_epoch, cost)
+
+
+def roll_back(training: SupernetTraining, run: Path, found: Diverged, talk: Talk) -> None:
+    """Go back to the last checkpoint with a lower rate; `NasError` after MOST_ROLLBACKS of them."""
+    times = training.rollbacks + 1
+    if times > MOST_ROLLBACKS:
+        lower = f"{0.2 * training.recipe.learning_rate:.1g}"
+        raise NasError(
+            f"the training diverged again after {MOST_ROLLBACKS} roll-backs: {found}",
+            f"Start a new run with --set learning_rate={lower}, and see that the images are sound",
+        ) from found
+    state = read_checkpoint(run, talk)
+    assert state is not None, "one is written before the first step"
+    training.restore(state)
+    training.rollbacks = times
+    factor = ROLLBACK_RATE**times
+    talk.say(f"diverged: {found}; back to epoch {training.epoch} with {factor:g} times the rate ({times})")
+
+
+def one_epoch(training: SupernetTraining, dataset: Dataset, advance: Advance) -> float:
+    """Train one epoch; give the mean loss of the largest subnets."""
+    epoch, size, share = training.epoch, training.recipe.batch_size, training.supernet.peers.share
+    rng = np.random.default_rng([training.seed, epoch])
+    parts = batches(dataset.train(epoch), size, rng, drop_last=True, share=share)
+    return train_epoch(training, parts, lambda step: advance(step, ""))
+
+
+def row_of(training: SupernetTraining, loss: float, logged: AnySplit, calibration: Tensor) -> dict[str, Any]:
+    """Say how far the averaged weights are; accuracies are on the validation split."""
+    space = training.supernet.space
+    averaged = Supernet(space)
+    averaged.load_state_dict(training.average.state_dict())
+    probes = {
+        "largest": space.largest(),
+        "smallest": space.smallest(),
+        "random": space.sample(np.random.default_rng([training.seed, 3])),
+    }
+    reached = {
+        f"accuracy_{name}": inherited_accuracy(averaged, architecture, calibration, logged)
+        for name, architecture in probes.items()
+    }
+    images = training.step * training.recipe.batch_size
+    return {"epoch": training.epoch, "images": images, "loss": loss, "rollbacks": training.rollbacks, **reached}
+
+
+def note_of(row: dict[str, Any]) -> str:
+    """Say in a few words what an epoch reached."""
+    return " ".join(f"{name} {100 * row[f'accuracy_{name}']:.1f}%" for name in ("largest", "smallest", "random"))
+
+
+def keep_rows(run: Path, epochs: int, peers: Peers) -> None:
+    """Drop log lines of epochs that the checkpoint does not hold: a kill may fall between the two writes."""
+    if peers.rank > 0:
+        return
+    rows = read_rows(run / "training.jsonl", repair=True)
+    kept = [row for row in rows if row["epoch"] <= epochs]
+    if len(kept) < len(rows):
+        write_text(run / "training.jsonl", "".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
+
+
+def first_samples(split: Any, count: int) -> Any:
+    """Give the first samples of a split that is held in memory, in its fixed order; a lazy one as it is."""
+    if isinstance(split, Split):
+        return Split(split.images[:count], split.labels[:count])
+    return split

@@ -35,10 +35,17 @@ def is_here(device: str, header: Mapping[str, Any]) -> bool:
         here = gpu is not None and gpu.fingerprint["model"] in (header["fingerprint"]["model"], *reported_as(device))
     if not here and device_name(device) not in spec_files():
         raise NasError(
-            f"{device} is not at hand: its table was measured on '{header['fingerprint'].get('model')}'",
+            f"{device} is not at hand: its table was measured on {named(header['fingerprint'])}, "
+            f"and this is {named(this_machine().fingerprint)}",
             "Compare on that machine; or measure this one: nas profile --device NAME, then search for it",
         )
     return here
+
+
+def named(fingerprint: Mapping[str, Any]) -> str:
+    """Name a processor; makers give different ones the same name, so its family as well."""
+    family = fingerprint.get("family")
+    return f"'{fingerprint.get('model')}'" + (f" (family {family})" if family else "")
 
 
 def reported_as(device: str) -> tuple[str, ...]:

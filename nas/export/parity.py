@@ -33,12 +33,13 @@ def run_fresh(form: str, file: Path, images: np.ndarray) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder) / "images.npy", Path(folder) / "logits.npy"
         np.save(given, images)
-        # -I: neither this directory nor PYTHONPATH is searched, so that nothing of ours can be found by chance
-        command = [sys.executable, "-I", str(SCRIPT), form, str(file), str(given), str(found)]
+        # -I: neither this directory nor PYTHONPATH is searched, so that nothing of ours can be found by chance. -B: no
+        # compiled model.py is left beside the files
+        command = [sys.executable, "-I", "-B", str(SCRIPT), form, str(file), str(given), str(found)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
             last = ended.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise NasError(f"{file} does not run in a fresh process: {last[0]}", f"See it all: {' '.join(command[:6])}")
+            raise NasError(f"{file} does not run in a fresh process: {last[0]}", f"See it all: {' '.join(command[:7])}")
         return np.asarray(np.load(found))
 
 

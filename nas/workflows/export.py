@@ -55,7 +55,7 @@ def export(*, run: Path | None, pick: str, form: str, dtype: str, output: Path |
         written = {
             "format": form,
             "dtype": dtype,
-            "bytes": (folder / name).stat().st_size,
+            "bytes": stored_bytes(folder / name),
             "sha256": digest(folder / name),
             "runtime": f"{RUNTIMES[form]} {version(RUNTIMES[form])}",
             "parity": asdict(parity),
@@ -108,6 +108,12 @@ def logits_of(model: Subnet, split: AnySplit, samples: int | None) -> tuple[np.n
         if samples is not None and 64 * len(logits) >= samples:
             break
     return torch.cat(logits)[:samples].numpy(), torch.cat(inputs)[:samples].numpy()
+
+
+def stored_bytes(file: Path) -> int:
+    """Give the size of a file, with that of the weights which OpenVINO stores beside it."""
+    weights = file.with_suffix(".bin")
+    return file.stat().st_size + (weights.stat().st_size if file.suffix == ".xml" else 0)
 
 
 def latencies_of(run: Path, identity: str) -> list[dict[str, Any]]:

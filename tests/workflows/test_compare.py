@@ -215,6 +215,6 @@ def test_a_table_of_another_machine_is_not_measured_on_this_one():
     own = {"device_kind": "cpu", "fingerprint": this_machine().fingerprint}
     assert is_here("my-laptop", own)
     other = {"device_kind": "cpu", "fingerprint": {**own["fingerprint"], "model": "another"}}
-    with pytest.raises(NasError, match="my-laptop is not at hand: its table was measured on 'another'.*and this is"):
+    with pytest.raises(NasError, match=r"my-laptop is not at hand: its table was measured on 'another'.*and this is"):
         is_here("my-laptop", other)
     assert not is_here("a100", {"device_kind": "cuda", "fingerprint": {"model": "NVIDIA A100 SXM4 80 GB"}})

@@ -22,6 +22,7 @@ LATENCY = ROOT / "docs" / "latency.md"
 BITS = ROOT / "docs" / "bits.md"
 TRAINING = ROOT / "docs" / "training.md"
 EXPORT = ROOT / "docs" / "export.md"
+COMPARISON = ROOT / "docs" / "comparison.md"
 PAGES = [
     README,
     ROOT / "CONTRIBUTING.md",
@@ -32,6 +33,7 @@ PAGES = [
     BITS,
     TRAINING,
     EXPORT,
+    COMPARISON,
     *DECISIONS,
 ]
 

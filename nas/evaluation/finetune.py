@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.errors import NasError
+from nas.evaluation.sparsity import parse_sparsity, settle, sparsify
 from nas.evaluation.splits import Dataset, batches
 from nas.supernet.averaging import WeightAverage
 from nas.supernet.divergence import Diverged, check_finite
@@ -38,10 +39,15 @@ class Recipe:
     smoothing: float = 0.0  # of the labels
     mixup: float = 0.0  # alpha of Mixup; with both, one of the two for each batch
     cutmix: float = 0.0  # alpha of CutMix
+    sparsity: str = ""  # such as 2:4: of every four weights in a row of a Linear layer two stay
     step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
     bits_epochs: int = 1  # that a network with integer bits is trained on, after its float parent
     bits_rate: float = 0.1  # learning rate of these, as a share of the parent's
     bits_distill: float = 0.7  # weight of the parent's probabilities in their loss
+
+    def __post_init__(self) -> None:
+        if self.sparsity:
+            parse_sparsity(self.sparsity)
 
     def describe(self) -> str:
         """Name the recipe in one line."""
@@ -55,6 +61,7 @@ class Recipe:
                 f"AdamW {self.learning_rate:g}, cosine, weight decay {self.weight_decay:g}, batch {self.batch_size}, "
                 f"EMA over {self.ema_share:.0%} of the steps, cross-entropy",
                 *more,
+                *([f"sparsity {self.sparsity}"] if self.sparsity else []),
             ]
         )
 
@@ -99,6 +106,7 @@ def train_epochs(
     teacher: nn.Module | None = None,
 ) -> Iterator[WeightAverage]:
     """Train as `train_model` does; yield the average of the weights after each epoch; or raise `Diverged`."""
+    sparse = sparsify(model, recipe.sparsity)
     optimizer = torch.optim.AdamW(
         parameter_groups(model, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
     )
@@ -109,6 +117,8 @@ def train_epochs(
         model.train()
         rng = np.random.default_rng([seed, epoch])
         for images, labels in batches(dataset.train(epoch), recipe.batch_size, rng, drop_last=True):
+            for part in sparse:
+                part.narrow(step / total)
             set_rate(optimizer, learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction))
             images, labels = mixed(images, labels, dataset.num_classes, recipe.mixup, recipe.cutmix, [seed, step])
             optimizer.zero_grad(set_to_none=True)
@@ -127,7 +137,7 @@ def averaged(average: WeightAverage) -> nn.Module:
     """Give a copy of a module with its averaged weights, in eval mode."""
     trained = copy.deepcopy(average.module)
     trained.load_state_dict(average.state_dict())
-    return trained.eval()
+    return settle(trained).eval()
 
 
 def loss_of(logits: Tensor, images: Tensor, labels: Tensor, teacher: nn.Module | None, recipe: Recipe) -> Tensor:

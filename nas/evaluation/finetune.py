@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.errors import NasError
+from nas.evaluation.reference import ReferenceModel
 from nas.evaluation.sparsity import parse_sparsity, settle, sparsify
 from nas.evaluation.splits import Dataset, batches
 from nas.supernet.averaging import WeightAverage
@@ -19,8 +20,11 @@ from nas.supernet.divergence import Diverged, check_finite
 from nas.supernet.losses import distillation
 from nas.supernet.mixing import mixed
 from nas.supernet.optimizer import learning_rate, parameter_groups, set_rate
+from nas.supernet.subnet import Subnet, resize
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
+FIRST_SIDE = 0.75  # of images that grow, as a share of their side: 56 % of the tokens
+GRAIN = 4  # pixels by which they grow
 FIRST_EPOCH = 100_000  # far from the epochs of a supernet, whose samples a subnet has seen already
 
 
@@ -40,6 +44,7 @@ class Recipe:
     mixup: float = 0.0  # alpha of Mixup; with both, one of the two for each batch
     cutmix: float = 0.0  # alpha of CutMix
     sparsity: str = ""  # such as 2:4: of every four weights in a row of a Linear layer two stay
+    grow_images: float = 0.0  # share of the steps in which images grow to their full size: fewer tokens at first
     step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
     bits_epochs: int = 1  # that a network with integer bits is trained on, after its float parent
     bits_rate: float = 0.1  # learning rate of these, as a share of the parent's
@@ -61,6 +66,7 @@ class Recipe:
                 f"AdamW {self.learning_rate:g}, cosine, weight decay {self.weight_decay:g}, batch {self.batch_size}, "
                 f"EMA over {self.ema_share:.0%} of the steps, cross-entropy",
                 *more,
+                *([f"images that grow over {self.grow_images:.0%} of the steps"] if self.grow_images else []),
                 *([f"sparsity {self.sparsity}"] if self.sparsity else []),
             ]
         )
@@ -122,7 +128,8 @@ def train_epochs(
             set_rate(optimizer, learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction))
             images, labels = mixed(images, labels, dataset.num_classes, recipe.mixup, recipe.cutmix, [seed, step])
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(model(images), images, labels, teacher, recipe)
+            logits = run_at(model, images, step / total, recipe.grow_images)
+            loss = loss_of(logits, images, labels, teacher, recipe)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
             optimizer.step()
@@ -131,6 +138,29 @@ def train_epochs(
             on_step(step, total)
         check_finite(step, loss=loss.item())
         yield average
+
+
+def run_at(model: nn.Module, images: Tensor, share: float, grow: float) -> Tensor:
+    """Give the logits of a model after a share of its training, on smaller images while they still grow.
+
+    Progressive image size (Tan & Le 2021, arXiv 2104.00298): a network of grids then has fewer tokens, as in token
+    expansion (Huang et al. 2024). A model that takes one size only is trained on that.
+    """
+    if share >= grow or not isinstance(model, (Subnet, ReferenceModel)) or takes_one_size(model):
+        return model(images)
+    layers = model.layers if isinstance(model, Subnet) else model.model
+    return layers(resize(images, grown_side(model.resolution, share / grow)))
+
+
+def takes_one_size(model: nn.Module) -> bool:
+    """Say whether a network has an embedding for each place of its patches."""
+    return any(getattr(part, "strict_img_size", False) for part in model.modules())
+
+
+def grown_side(resolution: int, share: float) -> int:
+    """Give the side of images in pixels after a share of their growth, a multiple of GRAIN."""
+    side = resolution * (FIRST_SIDE + (1 - FIRST_SIDE) * share)
+    return min(resolution, GRAIN * max(1, round(side / GRAIN)))
 
 
 def averaged(average: WeightAverage) -> nn.Module:

@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from nas.errors import NasError
-from nas.evaluation.finetune import FIRST_EPOCH, Recipe, train_model
+from nas.evaluation.finetune import FIRST_EPOCH, GRAIN, Recipe, grown_side, run_at, train_model
+from nas.evaluation.reference import Reference, build_reference
 from nas.evaluation.splits import Dataset, Split
+from nas.space.search_space import SearchSpace
+from nas.supernet.subnet import build_subnet
 
 RECIPE = Recipe(epochs=3, batch_size=8, ema_share=0.2)
 
@@ -109,3 +112,26 @@ def test_the_recipe_is_described_by_what_it_does():
 def test_too_few_images_for_one_batch_are_refused():
     with pytest.raises(NasError, match=r"fewer than a batch of 64.*--set batch_size"):
         train_model(small_model(), made_up_dataset(), Recipe(batch_size=64), 0)
+
+
+def test_images_grow_to_their_full_size_and_stay_there():
+    sides = [grown_side(48, share) for share in (0.0, 0.3, 0.6, 0.99)]
+    assert sides == sorted(sides) and sides[0] == 36 and sides[-1] == 48
+    assert {side % GRAIN for side in sides} == {0} and grown_side(2, 0.0) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "sides"),
+    [
+        (lambda: build_subnet(SearchSpace.load("toy").largest(), 10), [12, 12, 16, 16]),
+        (lambda: build_reference(Reference("resnet10t", 32), 10), [24, 28, 32, 32]),
+        (lambda: build_reference(Reference("vit_tiny_patch16_224", 32, 8), 10), [32, 32, 32, 32]),
+    ],
+)
+def test_a_network_is_trained_on_smaller_images_at_first(make, sides):
+    model, seen = make(), []
+    first = next(part for part in model.modules() if isinstance(part, nn.Conv2d))
+    first.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-1]))
+    for share in (0.0, 0.2, 0.5, 0.9):
+        run_at(model, torch.randn(2, 3, 16, 16), share, 0.5)
+    assert seen == sides

@@ -32,6 +32,7 @@ from nas.search.racing import Workers, one_by_one
 from nas.search.random_search import list_unseen
 from nas.search.unsatisfied import nothing_found
 
+WELL_KNOWN = 100  # evaluations: before, half a batch is asked for at a time, and each half betters the next
 MAX_BARREN = 2000  # candidates asked in a row, none of them feasible and new, before the search gives up
 
 
@@ -133,7 +134,8 @@ def batches(
     """
     barren = 0
     while len(evaluations) < budget and barren < MAX_BARREN:
-        room = min(batch, budget - len(evaluations)) - len(waiting)
+        size = batch if len(evaluations) >= WELL_KNOWN else (batch + 1) // 2
+        room = min(size, budget - len(evaluations)) - len(waiting)
         asked = np.concatenate([waiting, proposer.ask(max(0, room))])
         if len(asked) == 0:
             return

@@ -307,11 +307,17 @@ def test_a_search_of_which_every_evaluation_fails_says_so():
 def test_hypervolume_never_falls_ends_at_the_fronts_and_uses_one_reference_point():
     result = run(budget=40, batch=7, reference={"accuracy": 0.4, "latency_ms": 12.0})
     numbers, volumes = zip(*result.hypervolume_history, strict=True)
-    assert numbers == (7, 14, 21, 28, 35, 40)
+    assert numbers == (*range(4, 40, 4), 40)  # halves of a batch, as long as little is known
     assert list(volumes) == sorted(volumes)
     costs = [(-each.metrics["accuracy"], each.metrics["latency_ms"]) for each in result.front]
     assert volumes[-1] == pytest.approx(hypervolume(np.array(costs), [-0.4, 12.0]))
     assert result.reference_point == {"accuracy": 0.4, "latency_ms": 12.0}
+
+
+def test_batches_are_halves_until_enough_is_known(monkeypatch):
+    monkeypatch.setattr("nas.search.loop.WELL_KNOWN", 12)
+    ends = [count for count, _ in run(budget=40, batch=8).hypervolume_history]
+    assert ends == [4, 8, 12, 20, 28, 36, 40]
 
 
 def test_the_default_reference_point_lies_a_tenth_of_the_range_beyond_the_first_batch():

@@ -79,7 +79,7 @@ def demo_command(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the whole story on this CPU: train, profile, search, fine-tune, compare, report.
+    """Run the whole story on this CPU: train, profile, search, fine-tune, compare, audit, report.
 
     \b
     Examples:

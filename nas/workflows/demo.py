@@ -1,4 +1,4 @@
-"""`nas demo`: train, profile, search, fine-tune, compare and report on this CPU, within a given time."""
+"""`nas demo`: train, profile, search, fine-tune, compare, audit and report on this CPU, within a given time."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from nas.supernet.supernet import Supernet
 from nas.supernet.threads import AT_ONCE, divided_cores
 from nas.supernet.training import SupernetTraining, train_step
 from nas.units import format_milliseconds
+from nas.workflows.audit import audit, in_interval
 from nas.workflows.compare import compare
 from nas.workflows.finetune import finetune
 from nas.workflows.inherited import InheritedAccuracy
@@ -41,6 +42,7 @@ from nas.workflows.train_supernet import train_supernet
 SPACE, DATA, DEVICE = "scan-mix-tiny", "cluttered-digits", "cpu"
 PICKS = ("best", "knee", "smallest")
 TRAIN_SHARE, SEARCH_SHARE = 0.38, 0.12  # of the time; the table takes what it takes, training the picks gets the rest
+AUDIT_SHARE, LEAST_AUDITED = 0.08, 3  # of the time; as few tell little, and the interval says so
 RESERVE_SECONDS = 25.0  # for measuring the networks and writing the report
 WARMUP_STEPS, TIMED_SUPERNET_STEPS = 15, 30  # a cycle of the kinds builds every operator once; two cycles
 TIMED_SUBNETS = 6
@@ -56,29 +58,35 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
     dataset, space = load_dataset(DATA, seed), SearchSpace.load(SPACE)
     steps = dataset.num_train // SupernetRecipe().batch_size
     epochs = fit_count(TRAIN_SHARE * seconds, steps * supernet_step_seconds(space), least=1, most=100)
-    talk.say(f"1/6 train a supernet for {epochs} epochs")
+    talk.say(f"1/7 train a supernet for {epochs} epochs")
     trained = train_supernet(
         space=SPACE, data=DATA, run=run, seed=seed, resume=False, overrides=[], settings={"epochs": epochs}, now=now,
         talk=talk,
     )  # fmt: skip
     run = Path(trained["run"])
-    talk.say("2/6 measure a latency table of this CPU")
+    talk.say("2/7 measure a latency table of this CPU")
     profiled = profile_device(device=device_here(DEVICE), space=space, plan=Plan(seed=seed), resume=False, talk=talk)
     table = LatencyTable.load(DEVICE, space=SPACE)
     limit_ms = float(f"{LIMIT_SHARE * table.predict(space.largest()).ms:.2g}")
     budget = fit_count(SEARCH_SHARE * seconds, evaluation_seconds(run), least=LEAST_BUDGET, most=400)
-    talk.say(f"3/6 search: {budget} subnets under {format_milliseconds(limit_ms)}")
+    talk.say(f"3/7 search: {budget} subnets under {format_milliseconds(limit_ms)}")
     settings = SearchSettings(limits=Limits(max_latency_ms=limit_ms), budget=budget, seed=seed)
     found = search(
         run=run, devices=[DEVICE], settings=settings, measured_only=False, resume=False, dry_run=False, talk=talk
     )
-    left = seconds - (time.monotonic() - start) - RESERVE_SECONDS
+    alone = epochs * pick_epoch_seconds(run, dataset) / AT_ONCE
+    audited = fit_count(AUDIT_SHARE * seconds, alone, least=LEAST_AUDITED, most=24)
+    left = seconds - (time.monotonic() - start) - RESERVE_SECONDS - audited * alone
     each = fit_count(left, epoch_seconds(run, dataset), least=1, most=30)
-    talk.say(f"4/6 fine-tune {', '.join(PICKS)} for {each} epochs")
+    talk.say(f"4/7 fine-tune {', '.join(PICKS)} for {each} epochs")
     finetune(run=run, picks=PICKS, seed=seed, settings={"epochs": each}, overrides=[], talk=talk)
-    talk.say(f"5/6 train hand-designed models for {each} epochs by the same recipe")
+    talk.say(f"5/7 train hand-designed models for {each} epochs by the same recipe")
     compared = compare(run=run, device=DEVICE, models=DEFAULT_MODELS, seed=seed, talk=talk)
-    talk.say("6/6 write the report")
+    talk.say(f"6/7 audit: {audited} networks trained alone, to see whether inherited accuracies order them alike")
+    checked = audit(
+        run=run, subnets=audited, presets=False, device=DEVICE, seeds=1, seed=seed, settings={}, overrides=[], talk=talk
+    )
+    talk.say("7/7 write the report")
     written = report(run=run, output=None)
     return {
         "run": str(run),
@@ -86,6 +94,7 @@ def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Ta
         "max_latency_ms": limit_ms,
         "front": found["fronts"][DEVICE],
         "models": compared["models"],
+        "ranking": checked["ranking"],
         "table": {name: profiled[name] for name in ("mape", "kendall_tau", "noise_mape", "macs_mape", "macs_tau")},
         "seconds": time.monotonic() - start,
     }
@@ -118,6 +127,15 @@ def evaluation_seconds(run: Path) -> float:
     start = time.monotonic()
     accuracy_of([space.sample(rng) for _ in range(TIMED_SUBNETS)])
     return (time.monotonic() - start) / TIMED_SUBNETS
+
+
+def pick_epoch_seconds(run: Path, dataset: Dataset) -> float:
+    """Time what an epoch of the knee of the front costs, trained alone."""
+    (row,) = pick_rows(read_front(run), ["knee"])
+    with divided_cores():
+        return seconds_per_epoch(
+            build_subnet(Architecture.from_json(row["architecture"]), dataset.num_classes), dataset
+        )
 
 
 def epoch_seconds(run: Path, dataset: Dataset) -> float:
@@ -163,14 +181,16 @@ def last_lines(result: Mapping[str, Any]) -> list[str]:
     best = max(within or searched, key=lambda row: row["validation_accuracy"])
     kept = "under" if within else "but none is under"
     models = [row for row in result["models"] if row["kind"] != "searched"]
-    front, table = result["front"], result["table"]
+    front, table, ranking = result["front"], result["table"], result["ranking"]
     span = front[-1]["latency_ms"] / front[0]["latency_ms"]
     return [
         f"best {kept} {format_milliseconds(limit)}: {best['name']}, {best['accuracy']:.2%} test accuracy, "
         f"{format_milliseconds(best['latency_ms'])} measured, {best['num_params'] / 1e3:.0f} k parameters",
         beside(best, models),
         f"front: {len(front)} subnets over a factor {span:.1f} in latency; table against held-out networks: MAPE "
-        f"{table['mape']:.1%}, Kendall tau {table['kendall_tau']:.2f} (rerun noise {table['noise_mape']:.1%})",
+        f"{table['mape']:.1%}, Kendall tau {table['kendall_tau']:.2f} (rerun noise {table['noise_mape']:.1%}); "
+        f"inherited accuracies against {ranking['n']} networks trained alone: tau "
+        f"{in_interval(ranking, 'kendall_tau', '')}",
         f"report: {result['report']}",
         f"next: nas search --device {DEVICE} --max-latency {0.5 * limit:.2g}ms --run {result['run']}",
     ]

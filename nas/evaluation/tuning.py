@@ -13,30 +13,33 @@ if TYPE_CHECKING:
 
 RATE_RANGE = (0.2, 3.0)  # of the recipe's own learning rate
 DECAY_RANGE = (1e-3, 0.3)
-MOST_SMOOTHING = 0.2
-MOST_MIXUP, MOST_CUTMIX = 0.4, 1.0
+AUGMENTATIONS = {"smoothing": 0.1, "mixup": 0.2, "cutmix": 1.0}  # each is tried with this value, and without
 
 
 def tuned_settings(base: Recipe) -> dict[str, BaseDistribution]:
-    """Give the range of each setting that is tuned; no trial trains longer than `base` does."""
-    from optuna.distributions import FloatDistribution, IntDistribution
+    """Give the range of each setting that is tuned; no trial trains longer than `base` does.
+
+    Augmentations are taken or left: what helps a long training harms a short one.
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     low, high = (base.learning_rate * share for share in RATE_RANGE)
     return {
         "learning_rate": FloatDistribution(low, high, log=True),
         "weight_decay": FloatDistribution(*DECAY_RANGE, log=True),
-        "smoothing": FloatDistribution(0.0, MOST_SMOOTHING),
-        "mixup": FloatDistribution(0.0, MOST_MIXUP),
-        "cutmix": FloatDistribution(0.0, MOST_CUTMIX),
+        **{
+            name: CategoricalDistribution(sorted({0.0, value, getattr(base, name)}))
+            for name, value in AUGMENTATIONS.items()
+        },
         "epochs": IntDistribution(max(1, base.epochs // 2), base.epochs),
     }
 
 
 def first_trial(base: Recipe) -> dict[str, Any]:
     """Give `base` itself as a trial, within the ranges: what is tuned is never worse, where it is judged."""
-    ranges = tuned_settings(base)
-    values = {name: getattr(base, name) for name in ranges}
-    return {name: min(max(value, ranges[name].low), ranges[name].high) for name, value in values.items()}  # type: ignore[attr-defined]
+    low, high = DECAY_RANGE
+    values = {name: getattr(base, name) for name in tuned_settings(base)}
+    return {**values, "weight_decay": min(max(base.weight_decay, low), high)}
 
 
 def recipe_of(base: Recipe, trial: Mapping[str, Any]) -> Recipe:

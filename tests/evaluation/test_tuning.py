@@ -21,5 +21,10 @@ def test_rates_lie_around_that_of_the_recipe(rate):
     assert asked.low < rate < asked.high and asked.log
 
 
+def test_an_augmentation_is_taken_left_or_what_the_recipe_has():
+    asked = tuned_settings(Recipe(mixup=0.4))
+    assert asked["mixup"].choices == (0.0, 0.2, 0.4) and asked["cutmix"].choices == (0.0, 1.0)
+
+
 def test_a_recipe_outside_the_ranges_is_moved_to_their_ends():
     assert first_trial(Recipe(weight_decay=0.0))["weight_decay"] == tuned_settings(Recipe())["weight_decay"].low

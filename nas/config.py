@@ -61,7 +61,8 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.strip():
             raise UsageError(f"'{text}' is not key=value", "Write for example --set epochs=20")
         try:
-            found[name.strip()] = number_or_text(yaml.safe_load(value))
+            # YAML 1.1 takes 2:4 for the sexagesimal number 124
+            found[name.strip()] = value.strip() if ":" in value else number_or_text(yaml.safe_load(value))
         except yaml.YAMLError as error:
             raise UsageError(f"the value of '{text}' is not YAML", "Write for example --set epochs=20") from error
     return found

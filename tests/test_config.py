@@ -116,3 +116,7 @@ def test_a_missing_configuration_file_is_named(tmp_path):
 def test_the_options_of_a_training_are_checked(options, reason):
     with pytest.raises(NasError, match=reason):
         make_settings(TrainingOptions, {"space": "toy", "data": "digits", **options})
+
+
+def test_a_value_with_a_colon_is_the_text_that_it_looks_like():
+    assert parse_overrides(["sparsity=2:4"]) == {"sparsity": "2:4"}

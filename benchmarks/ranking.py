@@ -3,6 +3,7 @@
     python benchmarks/ranking.py alone --seeds 2                  # train the networks alone; hours, resumable
     python benchmarks/ranking.py supernet default                 # train a supernet and rank the networks in it
     python benchmarks/ranking.py supernet uniform --set sampling=uniform
+    python benchmarks/ranking.py ends --epochs 20                 # smallest and largest alone, for as many images
     python benchmarks/ranking.py table                            # all that there is, as Markdown
 
 24 float networks of `scan-mix-tiny`, spread over MACs with kinds balanced, and the smallest and the largest. Everything
@@ -44,10 +45,26 @@ def networks(count: int) -> list[Architecture]:
     return [*spread(pool, costs, count), space.smallest(), space.largest()]
 
 
-def alone(args: argparse.Namespace) -> list[list[float]]:
+def alone(args: argparse.Namespace) -> None:
     recipe = Recipe(epochs=args.alone_epochs)
-    path = args.folder / "alone.jsonl"
-    return train_alone(networks(args.networks), load_dataset(DATA, 0), recipe, args.seeds, path, Talk())
+    train_alone(networks(args.networks), load_dataset(DATA, 0), recipe, args.seeds, args.folder / "alone.jsonl", Talk())
+
+
+def reached_alone(args: argparse.Namespace) -> np.ndarray:
+    """Accuracies [n, seeds], as they were written down, whatever settings the recipe has been given since."""
+    rows = read_rows(args.folder / "alone.jsonl")
+    known = {
+        (row["id"], row["seed"]): row["accuracy"] for row in rows if row["settings"]["epochs"] == args.alone_epochs
+    }
+    return np.array([[known[each.id, seed] for seed in range(args.seeds)] for each in networks(args.networks)])
+
+
+def ends(args: argparse.Namespace) -> None:
+    space = SearchSpace.load(SPACE)
+    data, recipe = load_dataset(DATA, 0), Recipe(epochs=args.epochs)
+    two = [space.smallest(), space.largest()]
+    reached = train_alone(two, data, recipe, 1, args.folder / "alone.jsonl", Talk())
+    print(f"{args.epochs * data.num_train:,} images alone: smallest {reached[0][0]:.1%}, largest {reached[1][0]:.1%}")
 
 
 def supernet(args: argparse.Namespace) -> None:
@@ -62,17 +79,36 @@ def supernet(args: argparse.Namespace) -> None:
     write_json(run / "inherited.json", InheritedAccuracy(run).of(networks(args.networks)))
 
 
+def tau_gain(of: np.ndarray, over: np.ndarray, truth: np.ndarray, resamples: int = 2000) -> str:
+    """How much higher tau is, with its 95 % interval over resampled networks, the same for both."""
+    from scipy.stats import kendalltau
+
+    def gain(chosen: np.ndarray) -> float:
+        return kendalltau(of[chosen], truth[chosen])[0] - kendalltau(over[chosen], truth[chosen])[0]
+
+    rng, count = np.random.default_rng(0), len(truth)
+    drawn = [gain(rng.integers(count, size=count)) for _ in range(resamples)]
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return f"{gain(np.arange(count)):+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
 def table(args: argparse.Namespace) -> None:
-    reached = np.array(alone(args))
+    reached = reached_alone(args)
     mean = reached.mean(axis=1)
     print(
         f"alone: {reached[:-2].min():.1%} to {reached[:-2].max():.1%}, smallest {mean[-2]:.1%}, largest {mean[-1]:.1%}"
     )
+    macs = [float(architecture_cost(each, 10).macs) for each in networks(args.networks)[:-2]]
+    found = rank_agreement(macs, mean[:-2].tolist(), 0)
+    print(f"MACs against it: tau {found.kendall_tau:.2f} [{found.low:.2f}, {found.high:.2f}]")
     for seed in range(1, args.seeds):
         ceiling = rank_agreement(reached[:-2, 0].tolist(), reached[:-2, seed].tolist(), 0)
         print(f"seed 0 against seed {seed}: tau {ceiling.kendall_tau:.2f} [{ceiling.low:.2f}, {ceiling.high:.2f}]")
-    print("| strategy | seed | images | tau | Spearman | largest | smallest | mean gap | CPU s |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        f"| strategy | seed | images | tau | tau, to {args.base} | Spearman | largest | smallest | mean gap | CPU s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    base = np.array(read_json(args.folder / args.base / "inherited.json"))
     for path in sorted(args.folder.glob("*/inherited.json")):
         inherited, run = json.loads(path.read_text()), path.parent
         found = rank_agreement(inherited[:-2], mean[:-2].tolist(), 0)
@@ -82,6 +118,7 @@ def table(args: argparse.Namespace) -> None:
             seed,
             f"{read_rows(run / 'training.jsonl')[-1]['images']:,}",
             f"{found.kendall_tau:.2f} [{found.low:.2f}, {found.high:.2f}]",
+            tau_gain(np.array(inherited[:-2]), base[:-2], mean[:-2]),
             f"{found.spearman:.2f} [{found.spearman_low:.2f}, {found.spearman_high:.2f}]",
             f"{inherited[-1]:.1%}",
             f"{inherited[-2]:.1%}",
@@ -105,7 +142,12 @@ def main() -> None:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--set", dest="overrides", action="append", default=[])
     one.set_defaults(run=supernet)
-    commands.add_parser("table").set_defaults(run=table)
+    two = commands.add_parser("ends")
+    two.add_argument("--epochs", type=int, default=5)
+    two.set_defaults(run=ends)
+    last = commands.add_parser("table")
+    last.add_argument("--base", default="rotation-0", help="the run that the others are compared with")
+    last.set_defaults(run=table)
     args = parser.parse_args()
     args.run(args)
 

@@ -37,7 +37,7 @@ def begin_steps(supernet: Supernet, width: int, images: Tensor, seed: int) -> No
     space = supernet.space
     rng = np.random.default_rng([seed, width, 5])
     for turn in range(max(len(stage.kinds) for stage in space.stages)):
-        architecture = with_kinds(space, rotation(space, turn, seed, member=0), rng, largest=True)
+        architecture = with_kinds(space, rotation(space, turn, seed, member=0), rng, max)
         for profile in (
             every_other(space, architecture, width, 0),
             every_other(space, architecture, width, 1),

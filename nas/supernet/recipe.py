@@ -25,6 +25,7 @@ class SupernetRecipe:
     distill: float = 0.3
     num_random: int = 2
     sampling: str = "rotation"  # one of SAMPLINGS
+    rotate_smallest: bool = False  # the smallest subnet of the kinds whose turn it is; else that of the space
     sampling_device: str = ""  # whose latency table gives the ranges of costs; MACs without one
     loss: str = "distillation"  # one of LOSSES
     side_by_side: bool = True  # random subnets in a second thread; else all in turn, with less memory

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from nas.space.architecture import Architecture, Block, Stage
 from nas.space.cost import operator_cost
 from nas.space.operator import place
 from nas.space.search_space import SearchSpace, StageSpace
+
+Extreme = Callable[..., Any]  # `max` or `min`
 
 
 def rotation(space: SearchSpace, step: int, seed: int, member: int) -> list[list[str]]:
@@ -24,30 +29,26 @@ def rotation(space: SearchSpace, step: int, seed: int, member: int) -> list[list
     return chosen
 
 
-def with_kinds(space: SearchSpace, kinds: list[list[str]], rng: np.random.Generator, largest: bool) -> Architecture:
-    """Give an architecture whose blocks have the given kinds: the largest of them, or one drawn at random."""
-    resolution = max(space.resolutions) if largest else int(rng.choice(space.resolutions))
+def with_kinds(
+    space: SearchSpace, kinds: list[list[str]], rng: np.random.Generator, extreme: Extreme | None = None
+) -> Architecture:
+    """Give an architecture whose blocks have the given kinds: one drawn at random, or an extreme, `max` or `min`."""
+    resolution = extreme(space.resolutions) if extreme else int(rng.choice(space.resolutions))
     stages = []
     for stage, row, grid in zip(space.stages, kinds, space.grids(resolution), strict=True):
-        width = max(stage.widths) if largest else int(rng.choice(stage.widths))
-        depth = max(stage.depths) if largest else int(rng.choice(stage.depths))
-        if largest:
-            blocks = [largest_block(stage, kind, width, grid, rng) for kind in row[:depth]]
-        else:
-            blocks = [random_block(stage, kind, rng) for kind in row[:depth]]
+        width = extreme(stage.widths) if extreme else int(rng.choice(stage.widths))
+        depth = extreme(stage.depths) if extreme else int(rng.choice(stage.depths))
+        blocks = [block_of(stage, kind, width, grid, rng, extreme) for kind in row[:depth]]
         stages.append(Stage(width, tuple(blocks), stage.stride))
     return Architecture(resolution, tuple(stages), space.stem)
 
 
-def random_block(stage: StageSpace, kind: str, rng: np.random.Generator) -> Block:
-    """Draw one of the stage's float blocks of this kind."""
+def block_of(
+    stage: StageSpace, kind: str, width: int, grid: int, rng: np.random.Generator, extreme: Extreme | None
+) -> Block:
+    """Draw one of the stage's float blocks of this kind: any, or of those with most or fewest MACs."""
     blocks = [block for block in stage.blocks if (block.kind, block.bits) == (kind, "fp")]
+    if extreme:  # several may tie: sets of directions
+        macs = [operator_cost(place(block, width, grid)).macs for block in blocks]
+        blocks = [block for block, cost in zip(blocks, macs, strict=True) if cost == extreme(macs)]
     return blocks[int(rng.integers(len(blocks)))]
-
-
-def largest_block(stage: StageSpace, kind: str, width: int, grid: int, rng: np.random.Generator) -> Block:
-    """Give the stage's float block of this kind with most MACs; drawn among those that tie (sets of directions)."""
-    blocks = [block for block in stage.blocks if (block.kind, block.bits) == (kind, "fp")]
-    macs = [operator_cost(place(block, width, grid)).macs for block in blocks]
-    ties = [block for block, cost in zip(blocks, macs, strict=True) if cost == max(macs)]
-    return ties[int(rng.integers(len(ties)))]

@@ -36,21 +36,25 @@ class Turn:
     gradient: Callable[[str], float]
 
 
-def sandwich(turn: Turn, sampling: str = "rotation", widths: tuple[int, ...] = ()) -> list[Architecture]:
+def sandwich(
+    turn: Turn, sampling: str = "rotation", widths: tuple[int, ...] = (), rotate_smallest: bool = False
+) -> list[Architecture]:
     """Give the subnets of a step: a largest one first (the teacher), random ones, the smallest last.
 
-    Sandwich rule (Yu & Huang 2019, arXiv 1903.05134); the first ones are drawn by one of `SAMPLINGS`.
+    Sandwich rule (Yu & Huang 2019, arXiv 1903.05134); the first ones are drawn by one of `SAMPLINGS`. The smallest is
+    that of the space, or of the kinds whose turn it is.
     With integer bit-widths, the largest stays float and has a copy of 8 bits, the smallest takes the fewest bits, and
     half of the random ones are uniform: independent draws alone would never show the ends.
     A function of the turn: a resumed training draws the same subnets.
     """
     space = turn.space
     largest, *drawn = SAMPLINGS[sampling](turn)
+    smallest = smallest_in_turn(turn) if rotate_smallest else space.smallest()
     if not widths:
-        return [largest, *drawn, space.smallest()]
+        return [largest, *drawn, smallest]
     rng = np.random.default_rng([turn.seed, turn.step, 4])
     drawn = [drawn_bits(space, each, widths, rng) for each in drawn]
-    return [largest, uniform(space, largest, max(widths)), *drawn, uniform(space, space.smallest(), min(widths))]
+    return [largest, uniform(space, largest, max(widths)), *drawn, uniform(space, smallest, min(widths))]
 
 
 def rotating(turn: Turn) -> list[Architecture]:
@@ -63,7 +67,7 @@ def rotating(turn: Turn) -> list[Architecture]:
     rng = np.random.default_rng([turn.seed, turn.step, 1])
     members = range(1 + turn.num_random)
     kinds = [rotation(turn.space, turn.step, turn.seed, member) for member in members]
-    return [with_kinds(turn.space, kinds[member], rng, largest=member == 0) for member in members]
+    return [with_kinds(turn.space, kinds[member], rng, None if member else max) for member in members]
 
 
 def independent(turn: Turn) -> list[Architecture]:
@@ -106,7 +110,7 @@ def by_gradient(turn: Turn) -> list[Architecture]:
             [drawn_kind(turn, s, b, tuple(stage.kinds), rng) for b in range(max(stage.depths))]
             for s, stage in enumerate(turn.space.stages)
         ]
-        drawn.append(with_kinds(turn.space, kinds, rng, largest=False))
+        drawn.append(with_kinds(turn.space, kinds, rng))
     return [largest_in_turn(turn), *drawn]
 
 
@@ -121,7 +125,13 @@ def drawn_kind(turn: Turn, stage: int, block: int, kinds: tuple[str, ...], rng: 
 def largest_in_turn(turn: Turn) -> Architecture:
     """Give the largest subnet of the kinds whose turn it is."""
     rng = np.random.default_rng([turn.seed, turn.step, 1])
-    return with_kinds(turn.space, rotation(turn.space, turn.step, turn.seed, member=0), rng, largest=True)
+    return with_kinds(turn.space, rotation(turn.space, turn.step, turn.seed, member=0), rng, max)
+
+
+def smallest_in_turn(turn: Turn) -> Architecture:
+    """Give the smallest subnet of the kinds whose turn it is: no kind is trained more often than the others."""
+    rng = np.random.default_rng([turn.seed, turn.step, 8])
+    return with_kinds(turn.space, rotation(turn.space, turn.step, turn.seed, member=1 + turn.num_random), rng, min)
 
 
 def candidates(turn: Turn, count: int) -> list[list[Architecture]]:

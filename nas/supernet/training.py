@@ -158,7 +158,7 @@ def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> fl
     """
     recipe = training.recipe
     widths = enabled_widths(training, images)
-    architectures = sandwich(training.turn(images, labels), recipe.sampling, widths)
+    architectures = sandwich(training.turn(images, labels), recipe.sampling, widths, recipe.rotate_smallest)
     images, labels = mixed_share(training, images, labels)
     training.optimizer.zero_grad(set_to_none=True)  # AdamW then leaves weights that no subnet used as they are
     loss = training.gradients.add(architectures, images, labels)

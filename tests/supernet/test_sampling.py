@@ -38,6 +38,29 @@ def test_a_step_trains_a_largest_random_and_the_smallest_subnet(tiny_turn, sampl
     assert all(len(stage.blocks) == 2 for stage in largest.stages) and largest.resolution == 32
 
 
+def test_the_smallest_may_take_its_kinds_from_the_rotation(tiny_turn):
+    found = [sandwich(tiny_turn(step), rotate_smallest=True)[-1] for step in range(3 * 5)]
+    for each in found:
+        assert each in TINY and each.resolution == min(TINY.resolutions)
+        assert [stage.width for stage in each.stages] == [min(stage.widths) for stage in TINY.stages]
+        assert all(len(stage.blocks) == 1 for stage in each.stages)
+    for s, stage in enumerate(TINY.stages):
+        kinds = Counter(each.stages[s].blocks[0].kind for each in found)
+        assert kinds == dict.fromkeys(stage.kinds, 15 // len(stage.kinds))
+    expansions = {
+        kind: {
+            dict(block.settings).get("expansion")
+            for stage in TINY.stages
+            for block in stage.blocks
+            if block.kind == kind
+        }
+        for kind in ("conv", "gated-conv")
+    }
+    assert all(len(some) > 1 for some in expansions.values())
+    for block in (stage.blocks[0] for each in found for stage in each.stages if stage.blocks[0].kind in expansions):
+        assert block["expansion"] == min(expansions[block.kind])
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_the_subnets_of_a_step_depend_on_the_seed_and_the_step_alone(tiny_turn, sampling):
     assert sandwich(tiny_turn(7, 1), sampling) == sandwich(tiny_turn(7, 1), sampling)
@@ -95,7 +118,7 @@ def test_random_members_have_the_kinds_of_the_rotation():
     rng = np.random.default_rng(0)
     for step in range(20):
         kinds = rotation(TINY, step, seed=0, member=1)
-        drawn = with_kinds(TINY, kinds, rng, largest=False)
+        drawn = with_kinds(TINY, kinds, rng)
         assert drawn in TINY
         for stage, row in zip(drawn.stages, kinds, strict=True):
             assert [block.kind for block in stage.blocks] == row[: len(stage.blocks)]

@@ -22,7 +22,8 @@ from nas.supernet.subnet import build_subnet
 from nas.supernet.supernet import Supernet, extract, inherit
 from nas.workflows.trainings import Training
 
-ONE_AT_A_TIME = Lock()  # fresh weights come from the generator that all threads share
+# Fresh weights come from the generator that all threads share, and a supernet runs in one thread at a time.
+ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,8 @@ def inherited_subnet(architecture: Architecture, supernet: Supernet, dataset: Da
 
     def make(seed: int) -> nn.Module:
         plain = without_bits(architecture)
-        return inherit(supernet, plain, calibrate(supernet, plain, dataset.calibration()))
+        with ONE_AT_A_TIME:
+            return inherit(supernet, plain, calibrate(supernet, plain, dataset.calibration()))
 
     return Entrant(id=architecture.id, start="inherited", make=make, architecture=architecture)
 

@@ -1,0 +1,25 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nas.evaluation.data import load_dataset
+from nas.evaluation.reference import Reference
+from nas.workflows.entrants import hand_designed, inherited_subnet, subnet_from_scratch
+from nas.workflows.weights import load_supernet
+
+RUN = Path("runs/tiny")
+
+
+def test_entrants_are_made_by_several_threads_as_by_one(workspace):
+    supernet, dataset, rng = load_supernet(RUN), load_dataset("digits", 0), np.random.default_rng(0)
+    architectures = [supernet.space.sample(rng) for _ in range(6)]
+    entrants = [inherited_subnet(each, supernet, dataset) for each in architectures]
+    entrants += [subnet_from_scratch(each.id, each, 10) for each in architectures]
+    entrants += [hand_designed(Reference("resnet10t", 32), 10, None)]
+    one_by_one = [entrant.make(3).state_dict() for entrant in entrants]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda entrant: entrant.make(3).state_dict(), entrants))
+    for expected, found in zip(one_by_one, together, strict=True):
+        assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
 from torch import nn
 
-from nas.evaluation.finetune import OnStep
+from nas.evaluation.finetune import OnStep, Recipe
 from nas.progress import Talk
 from nas.run_dir import append_row, read_rows
 from nas.supernet.threads import AT_ONCE, divided_cores
@@ -61,7 +61,8 @@ def side_by_side(
     total = sum(each.steps for each in trainings)
     with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool, talk.task(what, total) as advance:
         try:
-            list(pool.map(run, trainings))
+            for ended in as_completed([pool.submit(run, each) for each in trainings]):
+                ended.result()
         except BaseException:  # Ctrl-C, or one training failed: the other ends at its next step, none begins
             stopped.set()
             pool.shutdown(cancel_futures=True)
@@ -98,6 +99,13 @@ def matching_rows(
     found = {}
     for row in rows:
         training = wanted.get(f"{row['id']}/{row['seed']}")
-        if training and all(row.get(name) == value for name, value in training.settings.items()):
+        if training and all(same(row.get(name), value) for name, value in training.settings.items()):
             found[training.name] = row
     return found
+
+
+def same(written: Any, wanted: Any) -> bool:
+    """Say whether a setting is the one written down; a recipe lacks the fields that came later, neutral ones."""
+    if isinstance(written, Mapping) and isinstance(wanted, Mapping):
+        return {**asdict(Recipe()), **written} == {**asdict(Recipe()), **wanted}
+    return bool(written == wanted)

@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 
 RESAMPLES = 2000
 LEVEL = 0.95
+Z_VARIANCE = {"kendall_tau": (0.437, 4), "spearman": (1.06, 3)}  # of Fisher's z: scale, and what n loses
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,32 @@ class RankAgreement:
 def rank_agreement(first: Sequence[float], second: Sequence[float], seed: int) -> RankAgreement:
     """Compare two judgements of the same n networks: Kendall's tau-b and Spearman's rho.
 
-    The intervals are percentiles over resampled networks (Efron 1979); 0 where a judgement orders nothing.
+    The intervals are percentiles over resampled networks (Efron 1979), widened to those of the z transform (Fieller et
+    al. 1957) where these are wider: a few networks in the same order look certain to any resampling. The correlation is
+    0 where a judgement orders nothing.
     """
     x, y = np.array(first, dtype=float), np.array(second, dtype=float)
     everyone = np.arange(len(x))[None]
     draws = np.random.default_rng(seed).integers(len(x), size=(RESAMPLES, len(x)))
     figures = {}
     for name, correlation in (("kendall_tau", kendall_tau), ("spearman", spearman)):
+        found = float(correlation(x, y, everyone)[0])
         ends = np.quantile(correlation(x, y, draws), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        figures[name] = float(correlation(x, y, everyone)[0]), float(ends[0]), float(ends[1])
+        low, high = transformed_ends(found, len(x), *Z_VARIANCE[name])
+        figures[name] = found, min(float(ends[0]), low), max(float(ends[1]), high)
     return RankAgreement(*figures["kendall_tau"], *figures["spearman"], len(x))
+
+
+def transformed_ends(value: float, n: int, scale: float, lost: int) -> tuple[float, float]:
+    """Give the 95 % interval of a rank correlation of n pairs by Fisher's z, whose variance is `scale / (n - lost)`.
+
+    (-1, 1) where n is too small for any. A perfect order counts as one with half a pair of networks out of it.
+    """
+    if n <= lost:
+        return -1.0, 1.0
+    most = 1 - 1 / (n * (n - 1) / 2)
+    z, half = np.arctanh(np.clip(value, -most, most)), 1.96 * (scale / (n - lost)) ** 0.5
+    return float(np.tanh(z - half)), min(1.0, max(float(np.tanh(z + half)), value))
 
 
 def kendall_tau(x: Array, y: Array, draws: NDArray[np.integer[Any]]) -> Array:

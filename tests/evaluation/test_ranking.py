@@ -54,9 +54,17 @@ def test_about_one_interval_in_twenty_misses_the_truth():
 
 def test_a_judgement_that_orders_nothing_agrees_with_none():
     found = rank_agreement([0.5, 0.5, 0.5], [0.1, 0.2, 0.3], seed=0)
-    assert (found.kendall_tau, found.low, found.high, found.n) == (0.0, 0.0, 0.0, 3)
+    assert (found.kendall_tau, found.low, found.high, found.n) == (0.0, -1.0, 1.0, 3)
 
 
 def test_the_same_seed_gives_the_same_interval():
     first, second = np.random.default_rng(4).normal(size=(2, 12))
     assert rank_agreement(first, second, 7) == rank_agreement(first, second, 7) != rank_agreement(first, second, 8)
+
+
+def test_a_few_networks_in_the_same_order_are_not_certain():
+    found = rank_agreement([1, 2, 3, 4], [1, 2, 3, 4], seed=0)
+    assert (found.kendall_tau, found.low, found.high) == (1.0, -1.0, 1.0)
+    assert found.spearman == pytest.approx(1) and found.spearman_low < 0.5 < found.spearman_high
+    twelve, many = (rank_agreement(list(range(n)), list(range(n)), seed=0) for n in (12, 60))
+    assert 0.8 < twelve.low < many.low < 1.0 == twelve.high

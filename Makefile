@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS ?= not gpu
 
 .PHONY: demo test check lint slow clean
 
@@ -9,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/nas demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(TESTS)"
 
 check: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu" -x

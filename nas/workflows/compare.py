@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
-import torch
 from torch import nn
 
 from nas.config import make_settings
@@ -16,22 +14,19 @@ from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.data import Dataset
 from nas.evaluation.finetune import Recipe
-from nas.evaluation.reference import ReferenceModel, parse_reference, weights_file
+from nas.evaluation.reference import parse_reference, weights_file
 from nas.evaluation.splits import AnySplit
-from nas.evaluation.verdict import Trained, accuracy_at, latency_at, rival_of, verdict
-from nas.hardware.latency_table import Latency, LatencyTable
 from nas.hardware.origin import scope_of
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_rows
 from nas.space.architecture import Architecture
-from nas.space.cost import architecture_cost
 from nas.supernet.subnet import Subnet
 from nas.supernet.supernet import Supernet
+from nas.workflows.compared import COLUMNS, SCRATCH, Rows, describe_searched, finish_rows, judge_rows, network_row
 from nas.workflows.entrants import (
     Conditions,
     Entrant,
     Tuned,
-    described_training,
     hand_designed,
     subnet_from_scratch,
     training_of,
@@ -43,15 +38,7 @@ from nas.workflows.tables import searched_table
 from nas.workflows.trainings import train_each
 from nas.workflows.tuning import tune_all
 from nas.workflows.weights import load_supernet
-from nas.workflows.whole_latencies import is_here, measure_networks, predict_networks, write_measured
-
-COLUMNS = (
-    *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
-    *("source", "images", "resolution", "validation_accuracy", "inherited_accuracy", "provenance"),
-    *("latency_low_ms", "latency_high_ms", "num_seeds", "rival", "verdict", "error_ratio", "speed_up"),
-)
-SCRATCH = "-scratch"  # ends the id of the control, an architecture trained without its supernet
-Rows = list[dict[str, Any]]
+from nas.workflows.whole_latencies import is_here, whole_latencies
 
 
 def compare(
@@ -95,7 +82,7 @@ def compare(
         trained = train_all(run, entrants, range(seed, seed + seeds), own, talk)
         rows = [network_row(each, networks, trained[each.id], own[each.id], seed) for each in entrants]
         describe_searched(rows, described, read_json(run / "run.json"))
-        finish_rows(rows, latencies_of(networks, folder, table, device if not here else None, talk))
+        finish_rows(rows, whole_latencies(networks, folder, table, device if not here else None, talk))
         judge_rows(rows, trained)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
         write_rows(run / "compare.csv", rows, COLUMNS)
@@ -113,18 +100,6 @@ def searched_entrant(described: Mapping[str, Any], supernet: Supernet, dataset: 
     return entrant_of(Architecture.from_dict(described["architecture"]), described["start"], supernet, dataset)
 
 
-def latencies_of(
-    networks: Mapping[str, nn.Module], folder: Path, table: LatencyTable, absent: str | None, talk: Talk
-) -> Mapping[str, Latency]:
-    """Measure whole networks, and keep what was measured; or predict them for a device that is `absent`."""
-    if absent is not None:
-        talk.say(f"note: {absent} is not at hand: latencies are predicted from its data sheet, none is measured")
-        return predict_networks(networks, absent, table)
-    measured = measure_networks(folder, networks, table, table.header["num_classes"], talk)
-    write_measured(folder, measured)
-    return {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
-
-
 def fine_tuned(run: Path) -> list[tuple[nn.Module, dict[str, Any]]]:
     """Load the fine-tuned subnets of a run, each with its model.json; `NasError` where there is none."""
     folders = sorted(path.parent for path in run.glob("models/*/model.json"))
@@ -138,14 +113,17 @@ def common_recipe(described: Sequence[Mapping[str, Any]]) -> tuple[Recipe, int]:
 
     `NasError` where they differ: one comparison has one recipe.
     """
-    before = [(each.get("base_settings", each["settings"]), each.get("trials", 0)) for each in described]
+    before = [
+        (make_settings(Recipe, each.get("base_settings", each["settings"])), each.get("trials", 0))
+        for each in described
+    ]
     other = [each["id"] for each, one in zip(described, before, strict=True) if one != before[0]]
     if other:
         raise NasError(
             f"the fine-tuned subnets {described[0]['id']} and {other[0]} were trained by different recipes",
             f"Fine-tune both alike: nas finetune --pick {described[0]['id']} --pick {other[0]}",
         )
-    return make_settings(Recipe, before[0][0]), before[0][1]
+    return before[0]
 
 
 def search_of(run: Path, device: str) -> Path:
@@ -208,100 +186,3 @@ def judge(tuned: Tuned, test: AnySplit, validation: AnySplit) -> dict[str, float
 def as_deployed(model: nn.Module) -> nn.Module:
     """Give a network in eval mode, and a subnet as `nas finetune` writes it."""
     return (deployed(model) if isinstance(model, Subnet) else model).eval()
-
-
-def network_row(
-    entrant: Entrant, networks: Mapping[str, nn.Module], trained: Rows, at: Conditions, seed: int
-) -> dict[str, Any]:
-    """Row of a network that was trained, once per seed."""
-    accuracies = [row["accuracy"] for row in trained]
-    start = {"scratch": "trained from scratch", "pretrained": "trained from the weights of timm"}
-    return {
-        "name": entrant.id,
-        "kind": "hand-designed",
-        "id": entrant.id,
-        "accuracy": fmean(accuracies),
-        "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else None,
-        "num_seeds": len(accuracies),
-        "validation_accuracy": fmean(row["validation_accuracy"] for row in trained),
-        **size_of(entrant, networks, at.dataset.num_classes),
-        **{name: described_training(entrant, at, seed)[name] for name in ("epochs", "images", "recipe")},
-        "source": f"{'timm' if entrant.architecture is None else 'preset'} architecture, {start.get(entrant.start)}",
-    }
-
-
-def size_of(entrant: Entrant, networks: Mapping[str, nn.Module], num_classes: int) -> dict[str, int]:
-    """Give parameters, MACs and input size: of a subnet by formula, of a timm model counted."""
-    if entrant.architecture is not None:
-        cost = architecture_cost(entrant.architecture, num_classes)
-        return {"num_params": cost.num_params, "macs": cost.macs, "resolution": entrant.architecture.resolution}
-    model = networks[entrant.id]
-    assert isinstance(model, ReferenceModel)
-    return {
-        "num_params": sum(parameter.numel() for parameter in model.parameters()),
-        "macs": count_macs(model, model.resolution),
-        "resolution": model.resolution,
-    }
-
-
-def describe_searched(rows: Rows, described: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> None:
-    """Write into the rows of searched networks what they are, and what is known of them already."""
-    own = {each["id"]: each for each in described}
-    for row in rows:
-        identity = row["id"].removesuffix(SCRATCH)
-        if identity not in own:
-            continue
-        row["kind"] = "searched"
-        if row["id"] != identity:
-            row["name"] = f"subnet {identity} from scratch"
-            row["source"] = "searched; trained from scratch by the recipe of the hand-designed models"
-            continue
-        begun = {
-            "inherited": f"fine-tuned from a supernet trained for {manifest['recipe']['epochs']} epochs",
-            "scratch": "trained from scratch",
-        }
-        row["name"], row["source"] = f"subnet {identity}", f"searched; {begun[own[identity]['start']]}"
-        row["inherited_accuracy"] = own[identity]["inherited_accuracy"]
-
-
-def count_macs(model: nn.Module, resolution: int) -> int:
-    """Count the MACs of convolutions and matrix products for one image."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, 3, resolution, resolution))
-    return counter.get_total_flops() // 2
-
-
-def finish_rows(rows: Rows, latencies: Mapping[str, Latency]) -> None:
-    """Write each row's latency into it, with its interval where it is predicted."""
-    for row in rows:
-        latency = latencies[row["id"].removesuffix(SCRATCH)]
-        row["latency_ms"], row["provenance"] = latency.ms, latency.provenance
-        row["latency_low_ms"], row["latency_high_ms"] = latency.low_ms, latency.high_ms
-
-
-def judge_rows(rows: Rows, trained: Mapping[str, Rows]) -> None:
-    """Write into the row of every hand-designed model what the searched networks are beside it.
-
-    `error_ratio`: their error at its latency over its own; `speed_up`: its latency over theirs at its accuracy.
-    """
-    searched = [row for row in rows if row["kind"] == "searched" and not row["id"].endswith(SCRATCH)]
-    points = [(row["latency_ms"], row["accuracy"]) for row in searched]
-
-    def seen(row: Mapping[str, Any]) -> Trained:
-        accuracies = [each["accuracy"] for each in trained[row["id"]]]
-        return Trained(name=row["name"], latency_ms=row["latency_ms"], accuracies=accuracies)
-
-    ours, merit = [seen(row) for row in searched], [row["validation_accuracy"] for row in searched]
-    for row in rows:
-        if row["kind"] != "hand-designed":
-            continue
-        theirs = seen(row)
-        rival = rival_of(theirs, ours, merit)
-        row["rival"], row["verdict"] = rival.name, verdict(rival, theirs)
-        equal_ms, equal_accuracy = accuracy_at(row["latency_ms"], points), latency_at(row["accuracy"], points)
-        if equal_ms is not None and row["accuracy"] < 1:
-            row["error_ratio"] = (1 - equal_ms) / (1 - row["accuracy"])
-        if equal_accuracy is not None:
-            row["speed_up"] = row["latency_ms"] / equal_accuracy

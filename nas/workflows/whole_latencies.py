@@ -23,6 +23,18 @@ from nas.space.architecture import Architecture
 from nas.supernet.subnet import build_subnet, fold_norms
 
 
+def whole_latencies(
+    networks: Mapping[str, nn.Module], folder: Path, table: LatencyTable, absent: str | None, talk: Talk
+) -> Mapping[str, Latency]:
+    """Measure whole networks, and keep what was measured; or predict them for a device that is `absent`."""
+    if absent is not None:
+        talk.say(f"note: {absent} is not at hand: latencies are predicted from its data sheet, none is measured")
+        return predict_networks(networks, absent, table)
+    measured = measure_networks(folder, networks, table, table.header["num_classes"], talk)
+    write_measured(folder, measured)
+    return {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
+
+
 def is_here(device: str, header: Mapping[str, Any]) -> bool:
     """Say whether networks can be measured on the device of a table: whether it is this machine or its GPU.
 

@@ -16,7 +16,8 @@ from nas.progress import Talk
 from nas.space.cost import architecture_cost
 from nas.space.preset import Preset
 from nas.workflows import entrants
-from nas.workflows.compare import COLUMNS, SCRATCH, compare, count_macs, judge
+from nas.workflows.compare import compare, judge
+from nas.workflows.compared import COLUMNS, SCRATCH, count_macs
 from nas.workflows.entrants import Tuned
 from nas.workflows.run_space import run_space
 from nas.workflows.whole_latencies import is_here

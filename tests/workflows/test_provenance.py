@@ -39,3 +39,7 @@ def test_recipes_that_were_tuned_alike_are_one_recipe():
     assert (recipe.epochs, trials) == (3, 8)
     with pytest.raises(NasError, match="a and c were trained by different recipes"):
         common_recipe([*tuned, {"id": "c", "settings": {"epochs": 3}}])
+
+
+def test_a_recipe_from_before_a_setting_existed_is_the_same_recipe():
+    common_recipe([{"id": "a", "settings": {"epochs": 3}}, {"id": "b", "settings": {"epochs": 3, "sparsity": ""}}])

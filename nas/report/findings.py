@@ -163,14 +163,6 @@ def best_not_slower(model: Row, networks: Iterable[Row]) -> Row | None:
     return max(able, key=lambda row: row["accuracy"], default=None)
 
 
-def speed_up(model: Row, networks: Iterable[Row]) -> float | None:
-    """How many times faster than `model` is the fastest searched network of at least its accuracy, both measured."""
-    own = measured_ms(model)
-    times = [measured_ms(row) for row in networks if row["accuracy"] >= model["accuracy"]]
-    known = [time for time in times if time is not None]
-    return own / min(known) if own is not None and known else None
-
-
 def comparison_sentence(data: ReportData) -> str:
     """How many hand-designed models are beaten at equal or lower measured latency, and which are not."""
     networks, models = searched(data), hand_designed(data)

@@ -18,7 +18,7 @@ from nas.report.content import (
     searched,
     timed,
 )
-from nas.report.findings import Headline, best_not_slower, comparison_sentence, headline, headline_sentence, speed_up
+from nas.report.findings import Headline, best_not_slower, comparison_sentence, headline, headline_sentence
 from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plot, table
 from nas.report.presets import presets_sentence
 from nas.report.wording import ABSENT, latency_origin, milliseconds, percent, points, search_command
@@ -187,8 +187,8 @@ def comparison(data: ReportData) -> str:
     body = paragraph(comparison_sentence(data), "finding")
     body += table("Trained networks, most accurate on the test split first", COMPARE_COLUMNS, rows)
     body += paragraph(
-        "Speed-up: the model's measured latency over that of the fastest searched network of at least its accuracy. "
-        "Error at equal latency: that of the searched networks, interpolated, over the model's own.",
+        "The searched networks as one curve, interpolated between them: speed-up is the model's latency over theirs at "
+        "its accuracy, error at equal latency is theirs over the model's own.",
         "note",
     )
     body += verdicts(data)
@@ -207,11 +207,9 @@ def verdicts(data: ReportData) -> str:
 
 def compare_row(data: ReportData, row: Row) -> list[Cell]:
     """One trained network; for a hand-designed one also what the search has to set against it."""
-    difference, factor = ABSENT, ABSENT
-    if row["kind"] == "hand-designed":
-        best, faster = best_not_slower(row, searched(data)), speed_up(row, searched(data))
-        difference = ABSENT if best is None else points(best["accuracy"] - row["accuracy"]).removesuffix(" points")
-        factor = ABSENT if faster is None else f"{faster:.2g}×"
+    difference = ABSENT
+    if row["kind"] == "hand-designed" and (best := best_not_slower(row, searched(data))) is not None:
+        difference = points(best["accuracy"] - row["accuracy"]).removesuffix(" points")
     spread = "" if row.get("accuracy_std") is None else f" ± {100 * row['accuracy_std']:.1f}"
     return [
         str(row["name"]),
@@ -222,7 +220,7 @@ def compare_row(data: ReportData, row: Row) -> list[Cell]:
         format_count(row["num_params"]),
         format_count(row["macs"]),
         difference,
-        factor,
+        ABSENT if row.get("speed_up") is None else f"{row['speed_up']:.2g}×",
         ABSENT if row.get("error_ratio") is None else f"{row['error_ratio']:.2f}×",
         format_count(row["images"]) if row.get("images") is not None else ABSENT,
         str(row.get("recipe", ABSENT)),

@@ -22,7 +22,6 @@ from nas.report.findings import (
     portraits,
     preference_sentence,
     shares,
-    speed_up,
     strongest_rival,
 )
 from nas.search import pareto
@@ -145,13 +144,6 @@ def test_a_model_is_beaten_only_by_a_network_that_is_not_slower(constructed: Rep
     assert best_not_slower(MODELS[2], networks) == networks[1]
     assert comparison_sentence(constructed).startswith("2 of 4 hand-designed models are beaten")
     assert comparison_sentence(constructed).endswith("Not beaten: quick, unmeasured.")
-
-
-def test_speed_up_compares_with_the_fastest_network_that_is_accurate_enough(constructed: ReportData) -> None:
-    networks = constructed.compare[:2]
-    assert speed_up(MODELS[2], networks) == pytest.approx(3.0 / 2.2)
-    assert speed_up(MODELS[0], networks) is None
-    assert speed_up(MODELS[3], networks) is None
 
 
 points_of_a_front = st.lists(st.tuples(st.floats(0.1, 10), st.floats(0, 1)), min_size=1, max_size=8)

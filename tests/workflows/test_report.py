@@ -41,9 +41,11 @@ def test_the_data_of_the_page_is_that_of_the_files(finished):
     assert all(row["latency_measured_ms"] == measured[row["id"]]["ms"] for row in data.front)
     assert [row["epoch"] for row in data.training] == [1, 2]
     assert all(isinstance(row["accuracy"], float) for row in data.compare)
+    (model,) = (row for row in data.compare if row["kind"] == "hand-designed")
     (verdict,) = (row["verdict"] for row in data.compare if row["kind"] == "hand-designed")
     page = Path(report(run=RUN, output=Path("page.html"))["report"]).read_text(encoding="utf-8")
     assert html.escape(verdict) in page
+    assert f"{model['speed_up']:.2g}×" in page  # the same figure as in compare.csv
 
 
 def test_before_compare_the_fine_tuned_models_are_shown_unmeasured(finetuned, monkeypatch):

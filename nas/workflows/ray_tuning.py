@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.finetune import Recipe, averaged, train_epochs
 from nas.evaluation.tuning import first_trial, recipe_of, tuned_settings
@@ -56,11 +58,24 @@ def tune_one(
         tuner = tune.Tuner.restore(str(path), trainable=trial, resume_unfinished=True, restart_errored=True)
     else:
         tuner = new_tuner(trial, at.recipe, trials, seed, num_workers, path)
-    results = tuner.fit()
-    best = results.get_best_result()
-    assert best.config is not None and best.metrics is not None
+    results: Any = tuner.fit()
+    best = best_of(results, at.recipe)
     talk.say(f"{entrant.id}: {len(results)} trials, best {best.metrics[METRIC]:.2%} on validation: {best.config}")
     return recipe_of(at.recipe, best.config)
+
+
+def best_of(results: Iterable[Any], base: Recipe) -> Any:
+    """Give the best trial; of several the default recipe, else the one whose settings come first.
+
+    Small validation splits make ties, and Ray gives trials in another order after a restore.
+    """
+    finished = [each for each in results if METRIC in (each.metrics or {})]
+    if not finished:
+        raise NasError("no trial ended: every one of them failed", "look at the errors in the trials' folders")
+    settled = sorted(
+        finished, key=lambda each: (each.config != first_trial(base), json.dumps(each.config, sort_keys=True))
+    )
+    return max(settled, key=lambda each: each.metrics[METRIC])
 
 
 def new_tuner(trial: Any, base: Recipe, trials: int, seed: int, num_workers: int, path: Path) -> Any:

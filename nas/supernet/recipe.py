@@ -27,6 +27,7 @@ class SupernetRecipe:
     sampling: str = "rotation"  # one of SAMPLINGS
     rotate_smallest: bool = False  # the smallest subnet of the kinds whose turn it is; else that of the space
     sampling_device: str = ""  # whose latency table gives the ranges of costs; MACs without one
+    front: str = ""  # a run with a search, whose front `sampling=front` draws from
     loss: str = "distillation"  # one of LOSSES
     side_by_side: bool = True  # random subnets in a second thread; else all in turn, with less memory
     split_batch: bool = False  # each random subnet sees its share of the batch only
@@ -47,6 +48,8 @@ class SupernetRecipe:
             value = getattr(self, name)
             if value not in known:
                 raise NasError(f"no {name} '{value}'", did_you_mean(value, known))
+        if (self.sampling == "front") != bool(self.front):
+            raise NasError("sampling=front and front=RUN go together", "--set sampling=front --set front=RUN")
         if self.batch_size % self.accumulate:
             raise NasError(
                 f"a batch of {self.batch_size} has no {self.accumulate} equal parts",

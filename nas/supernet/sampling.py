@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from nas.space.architecture import Architecture
 from nas.space.bits import uniform, with_bits, without_bits
 from nas.space.search_space import SearchSpace
+from nas.supernet.range_losses import RangeLosses
 from nas.supernet.rotation import rotation, with_kinds
 from nas.supernet.supernet import slot_name
 
@@ -22,8 +23,8 @@ class Turn:
     """A step, and all that the choice of its subnets may look at.
 
     `space` holds the choices that have joined by now, `done` is the share of all steps that lie behind. `bins` gives
-    architectures by rising cost, `score` a subnet's loss on the step's batch, `gradient` the running norm of the
-    gradients of a shared module, by its name.
+    architectures by rising cost, `losses` what is remembered of theirs, `score` a subnet's loss on the step's batch,
+    `gradient` the running norm of the gradients of a shared module, by its name, `front` the front of a search.
     """
 
     space: SearchSpace
@@ -32,8 +33,10 @@ class Turn:
     num_random: int
     done: float
     bins: Callable[[], list[list[Architecture]]]
+    losses: RangeLosses
     score: Callable[[Architecture], float]
     gradient: Callable[[str], float]
+    front: Sequence[Architecture]
 
 
 def sandwich(
@@ -77,11 +80,34 @@ def independent(turn: Turn) -> list[Architecture]:
 
 
 def by_complexity(turn: Turn) -> list[Architecture]:
-    """Draw a range of the cost uniformly, then one of its subnets: small and large ones as often as middling ones.
-
-    The probabilities depend on complexity as in ShiftNAS (Zhang et al. 2023, arXiv 2307.08300), but are not learned.
-    """
+    """Draw a range of the cost uniformly, then one of its subnets: small and large ones as often as middling ones."""
     return [largest_in_turn(turn), *(drawn[0] for drawn in candidates(turn, 1))]
+
+
+def by_progress(turn: Turn) -> list[Architecture]:
+    """Draw a range of the cost the more often the faster its losses fall, then one of its subnets.
+
+    Probabilities by complexity, learned while training, as in ShiftNAS (Zhang et al. 2023, arXiv 2307.08300); there by
+    gradients, here from one more forward pass a step, in which the ranges take turns.
+    """
+    bins = turn.bins()
+    rng, number = np.random.default_rng([turn.seed, turn.step, 9]), turn.step % len(bins)
+    turn.losses.observe(number, turn.score(bins[number][int(rng.integers(len(bins[number])))]))
+    chances = turn.losses.chances(len(bins))
+    return [largest_in_turn(turn), *(drawn[0] for drawn in candidates(turn, 1, chances))]
+
+
+def on_front(turn: Turn) -> list[Architecture]:
+    """Draw members of a search's front, each second one with one gene changed: those that compete in the end.
+
+    Supernet Shifting (Zhang et al. 2024, arXiv 2403.11380): the weights forget what the search has left behind.
+    """
+    rng, drawn = np.random.default_rng([turn.seed, turn.step, 10]), []
+    for _ in range(turn.num_random):
+        member = turn.front[int(rng.integers(len(turn.front)))]
+        near = list(turn.space.neighbours(member)) if rng.random() < 0.5 else []
+        drawn.append(without_bits(near[int(rng.integers(len(near)))] if near else member))
+    return [largest_in_turn(turn), *drawn]
 
 
 def attentive_best(turn: Turn) -> list[Architecture]:
@@ -134,10 +160,10 @@ def smallest_in_turn(turn: Turn) -> Architecture:
     return with_kinds(turn.space, rotation(turn.space, turn.step, turn.seed, member=1 + turn.num_random), rng, min)
 
 
-def candidates(turn: Turn, count: int) -> list[list[Architecture]]:
-    """Draw for each random subnet of a step a range of the cost, and `count` of its architectures."""
+def candidates(turn: Turn, count: int, chances: np.ndarray | None = None) -> list[list[Architecture]]:
+    """Draw for each random subnet of a step a range of the cost, by `chances` if any, and `count` of its own."""
     rng, bins = np.random.default_rng([turn.seed, turn.step, 7]), turn.bins()
-    ranges = [bins[int(rng.integers(len(bins)))] for _ in range(turn.num_random)]
+    ranges = [bins[int(rng.choice(len(bins), p=chances))] for _ in range(turn.num_random)]
     return [[each[int(k)] for k in rng.integers(len(each), size=count)] for each in ranges]
 
 
@@ -145,9 +171,11 @@ SAMPLINGS: dict[str, Callable[[Turn], list[Architecture]]] = {
     "rotation": rotating,
     "uniform": independent,
     "complexity": by_complexity,
+    "progress": by_progress,
     "attentive-best": attentive_best,
     "attentive-worst": attentive_worst,
     "gradient": by_gradient,
+    "front": on_front,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from nas.supernet.gradients import gradients_of
 from nas.supernet.mixing import mixed
 from nas.supernet.optimizer import laid_out_as, learning_rate, parameter_groups, set_rate
 from nas.supernet.phases import begin_steps, joins
+from nas.supernet.range_losses import RangeLosses
 from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.sampling import Turn, sandwich
 from nas.supernet.shrinking import joined
@@ -32,7 +33,7 @@ COST_RANGES = 20  # of latency or MACs, that some samplings draw from
 class SupernetTraining:
     """The state of a training: weights, their moving average, optimiser and the number of steps done.
 
-    `cost` orders architectures for the samplers that need it; without it, MACs do.
+    `cost` orders architectures for the samplers that need it; without it, MACs do. `front` is for that of this name.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class SupernetTraining:
         seed: int,
         steps_per_epoch: int,
         cost: Callable[[Architecture], float] | None = None,
+        front: Sequence[Architecture] = (),
     ) -> None:
         self.supernet, self.recipe, self.seed = supernet, recipe, seed
         self.total_steps = recipe.epochs * steps_per_epoch
@@ -59,6 +61,7 @@ class SupernetTraining:
         self.cost = cost or (lambda each: float(architecture_cost(each, supernet.space.num_classes).macs))
         self.spaces: dict[tuple[bool, bool], SearchSpace] = {}  # what has joined: depths, widths
         self.ranges: dict[tuple[bool, bool], list[list[Architecture]]] = {}
+        self.range_losses, self.front = RangeLosses(COST_RANGES), front
 
     @property
     def epoch(self) -> int:
@@ -88,8 +91,10 @@ class SupernetTraining:
             num_random=recipe.num_random,
             done=done,
             bins=bins,
+            losses=self.range_losses,
             score=score,
             gradient=self.gradient_norm,
+            front=self.front,
         )
 
     def gradient_norm(self, name: str) -> float:
@@ -109,6 +114,7 @@ class SupernetTraining:
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = value
         tensors["step"], tensors["rollbacks"] = torch.tensor(self.step), torch.tensor(self.rollbacks)
+        tensors["range_losses"] = self.range_losses.means
         tensors["lowest_loss"] = torch.tensor(self.lowest_loss, dtype=torch.float64)
         return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
 
@@ -126,6 +132,7 @@ class SupernetTraining:
                 self.optimizer.state[parameters[name]][field] = laid_out_as(parameters[name], value)
         self.step, self.rollbacks = int(tensors["step"]), int(tensors["rollbacks"])
         self.lowest_loss = float(tensors["lowest_loss"])
+        self.range_losses.restore(tensors["range_losses"])
         averages = {name: tensors[f"average/{name}"] for name in self.average.tensors}
         self.average.restore(averages, updates=self.step)
 

@@ -25,6 +25,7 @@ from nas.supernet.supernet import Supernet
 from nas.supernet.threads import divided_cores
 from nas.supernet.training import ROLLBACK_RATE, SupernetTraining, train_epoch
 from nas.workflows.checkpoint import read_checkpoint, write_checkpoint
+from nas.workflows.picks import front_members
 from nas.workflows.tables import table_of
 from nas.workflows.warm_start import warm_start
 from nas.workflows.weights import save_tensors
@@ -87,7 +88,8 @@ def begin(
         talk.say(f"warm start: {share:.0%} of the weights come from {recipe.warm_start}")
     table = table_of(recipe.sampling_device, space, talk) if recipe.sampling_device else None
     cost = None if table is None else (lambda each: table.predict(each).ms)
-    return SupernetTraining(supernet, recipe, seed, steps_per_epoch, cost)
+    front = front_members(Path(recipe.front), space) if recipe.front else []
+    return SupernetTraining(supernet, recipe, seed, steps_per_epoch, cost, front)
 
 
 def roll_back(training: SupernetTraining, run: Path, found: Diverged, talk: Talk) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 
 from nas.errors import NasError, did_you_mean
 from nas.run_dir import latest_search, read_json
+from nas.space.architecture import Architecture
+from nas.space.search_space import SearchSpace
 
 PICKS = ("best", "knee", "smallest", "all")
 
@@ -17,6 +19,14 @@ PICKS = ("best", "knee", "smallest", "all")
 def read_front(run: Path) -> list[dict[str, Any]]:
     """Read the front of a run's newest search, by rising latency."""
     return read_json(latest_search(run) / "front.json")["front"]
+
+
+def front_members(run: Path, space: SearchSpace) -> list[Architecture]:
+    """Give the architectures on the front of a run's newest search; `NasError` where `space` does not hold them."""
+    members = [Architecture.from_json(row["architecture"]) for row in read_front(run)]
+    if not members or any(each not in space for each in members):
+        raise NasError(f"the front of {run} is not one of space '{space.name}'", "--set front=RUN, of the same space")
+    return members
 
 
 def pick_rows(front: Sequence[Mapping[str, Any]], picks: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from nas.config import make_settings
 from nas.errors import NasError
 from nas.evaluation.data import load_dataset
 from nas.progress import Talk
-from nas.run_dir import create_run, find_run, locked, read_json, read_rows, write_config, write_manifest
+from nas.run_dir import create_run, find_run, latest_search, locked, read_json, read_rows, write_config, write_manifest
 from nas.space.search_space import SearchSpace
 from nas.supernet.recipe import SupernetRecipe
 from nas.workflows.epochs import train_in
@@ -72,6 +72,8 @@ def sources_of(recipe: SupernetRecipe, space: SearchSpace, talk: Talk) -> dict[s
     if recipe.warm_start:
         path = Path(recipe.warm_start)
         found["warm_start"] = digest(path / "supernet.safetensors" if path.is_dir() else path)
+    if recipe.front:
+        found["front"] = digest(latest_search(Path(recipe.front)) / "front.json")
     if recipe.sampling_device:
         found["sampling_device"] = table_of(recipe.sampling_device, space, talk).header["csv_sha256"]
     return found

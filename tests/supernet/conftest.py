@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from nas.space.search_space import SearchSpace
+from nas.supernet.range_losses import RangeLosses
 from nas.supernet.sampling import Turn
 from nas.supernet.supernet import Supernet
 
@@ -41,6 +42,7 @@ def turn_of():
 
     def make(space, step=0, seed=0, **given):
         usual = {"num_random": 2, "done": 0.5, "bins": list, "score": lambda each: 0.0, "gradient": lambda name: 1.0}
+        usual |= {"losses": RangeLosses(20), "front": (space.smallest(), space.largest())}
         return Turn(space=space, step=step, seed=seed, **{**usual, **given})
 
     return make

@@ -6,6 +6,7 @@ import pytest
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.space.strata import by_cost
+from nas.supernet.range_losses import RangeLosses
 from nas.supernet.rotation import rotation, with_kinds
 from nas.supernet.sampling import SAMPLINGS, sandwich
 
@@ -26,6 +27,7 @@ def tiny_turn(turn_of, ranges):
     """A turn of `scan-mix-tiny` in which larger subnets have less loss and `basic` has the largest gradients."""
     seen = {"bins": lambda: ranges, "score": lambda each: -macs(each)}
     seen["gradient"] = lambda name: 4.0 if name.endswith("basic") else 1.0
+    seen["front"] = [TINY.sample(np.random.default_rng(k)) for k in range(30)]
     return lambda step=0, seed=0, **given: turn_of(TINY, step, seed, **{**seen, **given})
 
 
@@ -70,6 +72,26 @@ def test_the_subnets_of_a_step_depend_on_the_seed_and_the_step_alone(tiny_turn, 
 
 def drawn_by(tiny_turn, sampling, steps=200, **given):
     return [each for step in range(steps) for each in sandwich(tiny_turn(step, **given), sampling)[1:-1]]
+
+
+def test_sampling_by_progress_draws_ranges_whose_losses_fall_more_often(tiny_turn, ranges):
+    number = {each: k for k, some in enumerate(ranges) for each in some}
+    losses, falling, seen = RangeLosses(len(ranges)), 2, Counter()
+    for step in range(600):
+        fallen = 1e-3 * step
+        turn = tiny_turn(step, losses=losses, score=lambda each, by=fallen: 2.0 - by * (number[each] == falling))
+        seen.update(number[each] for each in sandwich(turn, "progress")[1:-1])
+    assert min(seen[k] for k in range(len(ranges))) > 1200 * 0.3 / len(ranges)
+    assert seen[falling] > 3 * max(seen[k] for k in range(len(ranges)) if k != falling)
+
+
+def test_front_sampling_draws_members_of_a_front_and_their_neighbours(tiny_turn):
+    front = tiny_turn().front
+    drawn = drawn_by(tiny_turn, "front")
+    members = [each for each in drawn if each in front]
+    near = {each for member in front for each in TINY.neighbours(member)}
+    assert 0.4 < len(members) / len(drawn) < 0.6 and all(each in near for each in drawn if each not in members)
+    assert set(members) == set(front)
 
 
 def test_complexity_sampling_draws_every_range_equally_often_as_uniform_sampling_does_not(tiny_turn, ranges):

@@ -13,7 +13,8 @@ from nas.supernet.training import SupernetTraining, train_epoch, train_step
 
 def begin(space, seed=0, **recipe):
     torch.manual_seed(seed)
-    return SupernetTraining(Supernet(space), SupernetRecipe(epochs=2, **recipe), seed, steps_per_epoch=4)
+    front = [space.smallest(), space.largest()] if "front" in recipe else []
+    return SupernetTraining(Supernet(space), SupernetRecipe(epochs=2, **recipe), seed, steps_per_epoch=4, front=front)
 
 
 def data(count=4):
@@ -23,7 +24,8 @@ def data(count=4):
 
 OPTIONS = [
     {},
-    *({"sampling": name} for name in SAMPLINGS if name != "rotation"),
+    *({"sampling": name} for name in SAMPLINGS if name not in ("rotation", "front")),
+    {"sampling": "front", "front": "run"},
     {"loss": "alpha"},
     {"num_random": 4, "split_batch": True},
     {"depth_after": 0.3, "width_after": 0.6},

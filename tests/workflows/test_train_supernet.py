@@ -336,3 +336,22 @@ def test_subnets_can_be_drawn_by_the_latency_of_a_device(here, write_toy_table):
     train("macs", settings=settings)
     train("latency", settings={**settings, "sampling_device": "cpu"})
     assert not same_weights(Path("macs"), Path("latency"))
+
+
+def test_a_supernet_is_shifted_to_the_front_of_a_search(searched_folder, monkeypatch):
+    monkeypatch.chdir(searched_folder)
+    shift = {"epochs": 1, "batch_size": 256, "warm_start": "runs/tiny", "sampling": "front", "front": "runs/tiny"}
+    train("shifted", settings=shift)
+    manifest = json.loads(Path("shifted/run.json").read_text())
+    assert manifest["sources"].keys() == {"warm_start", "front"}
+    found = Path("runs/tiny/search/cpu/front.json")
+    before = found.read_text()
+    front = json.loads(before)
+    found.write_text(json.dumps({**front, "front": front["front"][:1]}))
+    with pytest.raises(NasError, match="was started with sources"):
+        train("shifted", settings=shift, resume=True)
+    found.write_text(before)
+    with pytest.raises(NasError, match="go together"):
+        train("half", settings={**shift, "front": ""})
+    with pytest.raises(NasError, match=r"front of .* is not one of space 'scan-mix-tiny'"):
+        train("other", space="scan-mix-tiny", settings={**shift, "warm_start": ""})

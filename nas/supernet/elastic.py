@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+Form = Callable[[str, Tensor, Tensor], Tensor]  # a tensor's name, its slice, the shared tensor -> what takes its place
+
+
+class HasForms(Protocol):
+    """What makes of slices, as it is at the moment, the weights to run on."""
+
+    def now(self) -> Form:
+        """Give it as a function."""
 
 
 def take_slice(shared: Tensor, shape: torch.Size) -> Tensor:
@@ -25,17 +34,25 @@ def take_slice(shared: Tensor, shape: torch.Size) -> Tensor:
 
 
 class Slices:
-    """The slices of a shared module that a skeleton runs on: names are looked up once, tensors every time."""
+    """The slices of a shared module that a skeleton runs on: names are looked up once, tensors every time.
 
-    def __init__(self, shared: nn.Module, skeleton: nn.Module) -> None:
-        self.skeleton = skeleton
+    `forms` make of the slices, given by name with the tensors that they were cut from, what the skeleton is to run on.
+    """
+
+    def __init__(self, shared: nn.Module, skeleton: nn.Module, forms: HasForms | None = None) -> None:
+        self.skeleton, self.forms = skeleton, forms
         source = {name: (holder, key) for name, holder, key in tensor_places(shared)}
         wanted = [(name, holder[key].shape) for name, holder, key in tensor_places(skeleton)]
         self.parts = [(name, *source[name], shape) for name, shape in wanted]
 
     def state(self) -> dict[str, Tensor]:
         """Give a value from the shared module for every parameter and buffer of the skeleton, by name."""
-        return {name: take_slice(holder[key], shape) for name, holder, key, shape in self.parts}
+        if self.forms is None:
+            return {name: take_slice(holder[key], shape) for name, holder, key, shape in self.parts}
+        form = self.forms.now()
+        return {
+            name: form(name, take_slice(holder[key], shape), holder[key]) for name, holder, key, shape in self.parts
+        }
 
     def run(self, x: Tensor, override: Mapping[str, Tensor]) -> Tensor:
         """Run the skeleton on its slices; `override` replaces some tensors by name."""

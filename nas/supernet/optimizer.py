@@ -15,15 +15,17 @@ def laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
 
 
 def parameter_groups(module: nn.Module, weight_decay: float, step_rate: float = 1.0) -> list[dict[str, Any]]:
-    """Split parameters: vectors do not decay, in whatever network - norms, biases, the state-space parameters.
+    """Split parameters: vectors do not decay, in whatever network - norms, biases, the state-space parameters; nor do
+    matrices of kernels, whose zero is not their identity.
 
     The steps of quantisers learn at `step_rate` times the rate of the others: `rate_factor` of their group.
     """
     steps = [parameter for name, parameter in module.named_parameters() if "log_step" in name]
     held = {id(parameter) for parameter in steps}
     others = [parameter for parameter in module.parameters() if id(parameter) not in held]
-    decayed = [parameter for parameter in others if parameter.dim() > 1]
-    free = [parameter for parameter in others if parameter.dim() <= 1]
+    matrices = {id(parameter) for name, parameter in module.named_parameters() if name.startswith("kernel_matrices.")}
+    decayed = [parameter for parameter in others if parameter.dim() > 1 and id(parameter) not in matrices]
+    free = [parameter for parameter in others if parameter.dim() <= 1 or id(parameter) in matrices]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     return [*groups, {"params": steps, "weight_decay": 0.0, "rate_factor": step_rate}] if steps else groups
 

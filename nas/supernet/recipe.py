@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nas.errors import NasError, did_you_mean
 from nas.supernet.losses import LOSSES
 from nas.supernet.sampling import SAMPLINGS
+from nas.supernet.sharing import Sharing
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -41,6 +42,9 @@ class SupernetRecipe:
     width_after: float = 0.0  # and only the largest widths, resolutions and settings of blocks
     bits_after: float = 0.5  # share of all steps that only float subnets are trained, where a space has integer bits
     low_bits_after: float = 0.75  # and that no subnets of fewer than 8 bits are
+    kernel_matrices: bool = False  # small kernels are learned transforms of large ones; else their centres
+    experts: int = 1  # sets of weights, which operators mix by their sizes
+    split_after: float = 1.0  # share of all steps, after which kinds in conflict over a tensor get one each
     step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
 
     def __post_init__(self) -> None:
@@ -48,6 +52,8 @@ class SupernetRecipe:
             value = getattr(self, name)
             if value not in known:
                 raise NasError(f"no {name} '{value}'", did_you_mean(value, known))
+        if self.experts < 1:
+            raise NasError(f"experts = {self.experts}: there is one set of weights at least", "--set experts=2")
         if (self.sampling == "front") != bool(self.front):
             raise NasError("sampling=front and front=RUN go together", "--set sampling=front --set front=RUN")
         if self.batch_size % self.accumulate:
@@ -55,3 +61,8 @@ class SupernetRecipe:
                 f"a batch of {self.batch_size} has no {self.accumulate} equal parts",
                 "--set accumulate=1",
             )
+
+    @property
+    def sharing(self) -> Sharing:
+        """Say how subnets share weights when the training begins."""
+        return Sharing(kernel_matrices=self.kernel_matrices, experts=self.experts)

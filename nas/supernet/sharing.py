@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,20 @@ FAMILY_TENSORS = (
 )
 FAMILY_SETTINGS = ("expansion", "heads", "kernel", "state")  # those that the shared tensors' shapes depend on
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """How subnets share weights, beside the rule that a smaller layer is a slice of a larger one."""
+
+    kernel_matrices: bool = False  # small kernels are learned transforms of large ones (nas.supernet.kernel_matrices)
+    experts: int = 1  # sets of weights that operators mix (nas.supernet.experts)
+    split: frozenset[str] = (
+        frozenset()
+    )  # tensors of relatives that are their own: "stage0-block0-ssd.mixer.gate.weight"
+
+
+PLAIN = Sharing()
+
 Choices = Mapping[str, tuple[Any, ...]]  # of each setting
 
 
@@ -38,15 +53,17 @@ def joint_choices(kinds: Mapping[str, Choices]) -> dict[str, Choices]:
     return dict(joint)
 
 
-def tie(shared: nn.ModuleDict, slot: Mapping[str, str]) -> None:
-    """Make relatives hold the same tensors, in place; `slot` maps its kinds to the names of their modules.
+def tie(shared: nn.ModuleDict, slot: Mapping[str, str], split: Collection[str] = ()) -> dict[str, str]:
+    """Make relatives hold the same tensors, but those in `split`, in place; `slot` maps kinds to names of modules.
 
-    The state dict of `shared` then gives, and takes, each such tensor once: under the first of its names.
+    Gives the further names of each tensor, with its first. The state dict of `shared` then gives, and takes, each such
+    tensor once: under its first name.
     """
     family = [name for kind, name in slot.items() if kind in FAMILY]
     aliases = {}
     for tensor_name in FAMILY_TENSORS:
-        held = {name: dict(shared[name].named_parameters()).get(tensor_name) for name in family}
+        tied = [name for name in family if f"{name}.{tensor_name}" not in split]
+        held = {name: dict(shared[name].named_parameters()).get(tensor_name) for name in tied}
         tensors = {name: tensor for name, tensor in held.items() if tensor is not None}
         if not tensors:
             continue
@@ -59,6 +76,7 @@ def tie(shared: nn.ModuleDict, slot: Mapping[str, str]) -> None:
                 aliases[f"{name}.{tensor_name}"] = f"{home}.{tensor_name}"
     shared.register_state_dict_post_hook(partial(drop_aliases, aliases))
     shared.register_load_state_dict_pre_hook(partial(add_aliases, aliases))
+    return aliases
 
 
 def drop_aliases(aliases: Mapping[str, str], module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:

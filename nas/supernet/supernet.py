@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,12 @@ from nas.space.operator import ACTIVATION_BITS, TRANSITIONS, Operator, operators
 from nas.space.search_space import SearchSpace
 from nas.supernet.blocks import build_operator, fold_norms
 from nas.supernet.elastic import Slices
+from nas.supernet.experts import Experts, count_experts
+from nas.supernet.forms import Forms
 from nas.supernet.joint_norm import join_norms
+from nas.supernet.kernel_matrices import KernelMatrices
 from nas.supernet.peers import ALONE, Peers
-from nas.supernet.sharing import joint_choices, tie
+from nas.supernet.sharing import PLAIN, Sharing, joint_choices, tie
 from nas.supernet.subnet import Subnet, resize
 
 # BatchNorm statistics of one subnet: one mapping of buffer name -> tensor per operator, in the order they run.
@@ -28,21 +31,24 @@ class Supernet(nn.Module):
     """Runs any architecture of `space` on slices of shared weights.
 
     Every slot of every stage owns one module per block kind, built at its largest settings; an architecture's blocks
-    run on slices of them. Kinds of one family hold some tensors in common (nas.supernet.sharing). The module keeps no
-    record of which architecture ran. Two threads need two supernets, which may share their weights (`twin`). In
-    training mode, BatchNorm takes the statistics of all `peers`, which have to run the same.
+    run on slices of them. Kinds of one family hold some tensors in common, and there may be more to it (`Sharing`). The
+    module keeps no record of which architecture ran. Two threads need two supernets, which may share their weights
+    (`twin`). In training mode, BatchNorm takes the statistics of all `peers`, which have to run the same.
     """
 
-    def __init__(self, space: SearchSpace, peers: Peers = ALONE) -> None:
+    def __init__(self, space: SearchSpace, peers: Peers = ALONE, sharing: Sharing = PLAIN) -> None:
         super().__init__()
-        self.space, self.peers = space, peers
-        self.shared = nn.ModuleDict({name: build_operator(op) for name, op in largest_operators(space).items()})
+        self.space, self.peers, self.sharing = space, peers, sharing
+        largest = largest_operators(space)
+        self.shared = nn.ModuleDict({name: build_operator(op) for name, op in largest.items()})
+        self.aliases: dict[str, str] = {}  # other names of shared tensors, and their first
+        for slot in slots(space):
+            self.aliases |= tie(self.shared, slot, sharing.split)
+        self.kernel_matrices = matrices_of(self.shared, space) if sharing.kernel_matrices else None
+        self.experts = Experts(self.shared, largest, sharing.experts) if sharing.experts > 1 else None
         self.to(memory_format=torch.channels_last)  # steps on slices take a sixth less time (measured, one x86 core)
         self._skeletons: dict[tuple[Operator, bool], nn.Module] = {}
         self._slices: dict[tuple[str, Operator, bool], Slices] = {}
-        for s, stage in enumerate(space.stages):
-            for b in range(max(stage.depths)):
-                tie(self.shared, {kind: f"{slot_name(s, b)}-{kind}" for kind in sorted(stage.kinds)})
 
     def forward(self, images: Tensor, architecture: Architecture, stats: NormStatistics | None = None) -> Tensor:
         """Map images [b, 3, h, w] to logits [b, classes] by the subnet of `architecture`.
@@ -67,15 +73,51 @@ class Supernet(nn.Module):
         """Give an operator's module and the slices of a shared module that it runs on."""
         key = name, op, training
         if key not in self._slices:
-            self._slices[key] = Slices(self.shared[name], self.skeleton(op, training))
+            self._slices[key] = Slices(self.shared[name], self.skeleton(op, training), self.forms(name, op))
         return self._slices[key]
+
+    def forms(self, name: str, op: Operator) -> Forms | None:
+        """Give what makes of slices of a shared module the weights of an operator; None where they are all."""
+        if self.kernel_matrices is None and self.experts is None:
+            return None
+        return Forms(name, op, self.experts, self.kernel_matrices)
 
     def twin(self) -> Supernet:
         """Make a supernet with these very weights in memory, but gradients and running statistics of its own."""
-        other = Supernet(self.space).train(self.training)
+        other = Supernet(self.space, sharing=self.sharing).train(self.training)
         for own, theirs in zip(self.parameters(), other.parameters(), strict=True):
             theirs.data = own.data
         return other
+
+
+def slots(space: SearchSpace) -> Iterator[dict[str, str]]:
+    """Yield, for each place for a block, its kinds with the names of their shared modules."""
+    for s, stage in enumerate(space.stages):
+        for b in range(max(stage.depths)):
+            yield {kind: f"{slot_name(s, b)}-{kind}" for kind in sorted(stage.kinds)}
+
+
+def matrices_of(shared: nn.ModuleDict, space: SearchSpace) -> KernelMatrices:
+    """Make the matrices of all kernels that a space lets its blocks choose."""
+    made = KernelMatrices()
+    for s, stage in enumerate(space.stages):
+        for kind, choices in joint_choices(stage.kinds).items():
+            for b in range(max(stage.depths) if "kernel" in choices else 0):
+                made.add(name := f"{slot_name(s, b)}-{kind}", shared[name], choices["kernel"])
+    return made
+
+
+def sharing_of(space: SearchSpace, state: Collection[str]) -> Sharing:
+    """Read from the names of a supernet's tensors how its subnets share them."""
+    with torch.device("meta"):
+        usual = Supernet(space).state_dict()
+    return Sharing(
+        kernel_matrices=any(name.startswith("kernel_matrices.") for name in state),
+        experts=count_experts(state),
+        split=frozenset(
+            name.removeprefix("shared.") for name in set(state) - usual.keys() if name.startswith("shared.")
+        ),
+    )
 
 
 def placed_operators(architecture: Architecture, num_classes: int) -> list[tuple[str, Operator]]:
@@ -153,6 +195,12 @@ def slot_name(stage: int, block: int) -> str:
     return f"stage{stage}-block{block}"
 
 
+def place_of(name: str) -> tuple[int, int, str]:
+    """Give the stage, block and kind that a shared module of a slot is named by."""
+    stage, block, kind = name.split("-", 2)
+    return int(stage.removeprefix("stage")), int(block.removeprefix("block")), kind
+
+
 def cover(setting: str, choices: tuple[Any, ...]) -> Any:
     """Give the value of a setting whose weights hold those of all choices: all scan directions, else the largest."""
     if setting == "directions":
@@ -173,19 +221,19 @@ def extract(supernet: Supernet, architecture: Architecture, stats: NormStatistic
 def inherit(supernet: Supernet, architecture: Architecture, stats: NormStatistics | None = None) -> Subnet:
     """Cut a subnet out with its norms not folded, ready to be trained further."""
     subnet = Subnet(architecture, supernet.space.num_classes)
-    for index, (name, _) in enumerate(placed_operators(architecture, supernet.space.num_classes)):
-        take_weights(subnet.layers[index], supernet.shared[name], stats[index] if stats is not None else {})
+    for index, (name, op) in enumerate(placed_operators(architecture, supernet.space.num_classes)):
+        take_weights(subnet.layers[index], supernet, name, op, stats[index] if stats is not None else {})
     return subnet.eval()
 
 
 def extract_operator(supernet: Supernet, name: str, op: Operator, stats: Mapping[str, Tensor]) -> nn.Module:
     """Cut one operator of a subnet out, as `extract` does."""
     layer = build_operator(op)
-    take_weights(layer, supernet.shared[name], stats)
+    take_weights(layer, supernet, name, op, stats)
     return fold_norms(layer)
 
 
-def take_weights(layer: nn.Module, shared: nn.Module, stats: Mapping[str, Tensor]) -> None:
-    """Fill a layer with copies of what it shares; `stats` replace some tensors by name."""
-    state = {**Slices(shared, layer).state(), **stats}
+def take_weights(layer: nn.Module, supernet: Supernet, name: str, op: Operator, stats: Mapping[str, Tensor]) -> None:
+    """Fill a layer with copies of the weights that it runs on in a supernet; `stats` replace some tensors by name."""
+    state = {**Slices(supernet.shared[name], layer, supernet.forms(name, op)).state(), **stats}
     layer.load_state_dict({key: tensor.detach().clone() for key, tensor in state.items()})

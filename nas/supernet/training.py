@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.space.strata import by_cost
 from nas.supernet.averaging import WeightAverage
+from nas.supernet.conflict import split_state
 from nas.supernet.divergence import check_finite, check_jump
 from nas.supernet.gradients import gradients_of
 from nas.supernet.mixing import mixed
@@ -105,6 +107,14 @@ class SupernetTraining:
             if "exp_avg_sq" in moments:
                 squares += float(moments["exp_avg_sq"].sum() / (1 - beta ** float(moments["step"])))
         return math.sqrt(squares)
+
+    def split(self, names: Collection[str]) -> SupernetTraining:
+        """Give a training that goes on with shared tensors of these names as tensors of their own."""
+        sharing = replace(self.supernet.sharing, split=self.supernet.sharing.split | frozenset(names))
+        supernet = Supernet(self.supernet.space, self.supernet.peers, sharing)
+        fresh = SupernetTraining(supernet, self.recipe, self.seed, self.steps_per_epoch, self.cost, self.front)
+        fresh.restore(split_state(self.state(), self.supernet.aliases, supernet))
+        return fresh
 
     def state(self) -> dict[str, Tensor]:
         """Give every tensor that the rest of the training depends on, by name; `restore` takes it back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from nas.evaluation.splits import AnySplit, Split, batches
 from nas.progress import Advance, Talk
 from nas.run_dir import append_row, read_rows, write_bytes, write_text
 from nas.space.search_space import SearchSpace
+from nas.supernet.conflict import cosines
 from nas.supernet.divergence import Diverged
 from nas.supernet.peers import ALONE, Peers
 from nas.supernet.recipe import SupernetRecipe
-from nas.supernet.supernet import Supernet
+from nas.supernet.supernet import Supernet, sharing_of
 from nas.supernet.threads import divided_cores
 from nas.supernet.training import ROLLBACK_RATE, SupernetTraining, train_epoch
 from nas.workflows.checkpoint import read_checkpoint, write_checkpoint
@@ -31,6 +33,7 @@ from nas.workflows.warm_start import warm_start
 from nas.workflows.weights import save_tensors
 
 MOST_ROLLBACKS = 3
+JUDGED_BATCHES = 8  # by whose gradients it is decided which shared tensors are split
 LOGGED_SAMPLES = 1000  # of the validation split, for the accuracies in training.jsonl
 
 
@@ -50,6 +53,8 @@ def train_in(
     training = begin(space, recipe, seed, dataset.num_train // recipe.batch_size, talk, peers)
     state = read_checkpoint(run, talk)
     if state is not None:
+        apart = sharing_of(space, [name.removeprefix("weight/") for name in state]).split
+        training = training.split(apart) if apart else training
         training.restore(state)
     elif peers.rank == 0:
         write_checkpoint(run, training.state())
@@ -68,6 +73,7 @@ def train_in(
             except Diverged as found:
                 roll_back(training, run, found, talk)
                 continue
+            training = split_where_due(training, dataset, talk)
             if peers.rank == 0:
                 row = {**row_of(training, loss, logged, calibration), "seconds": time.monotonic() - start}
                 append_row(run / "training.jsonl", row)
@@ -82,7 +88,7 @@ def begin(
     """Make a training that has not begun: fresh weights, or those that it starts warm from."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        supernet = Supernet(space, peers)
+        supernet = Supernet(space, peers, recipe.sharing)
     if recipe.warm_start:
         share = warm_start(supernet, Path(recipe.warm_start))
         talk.say(f"warm start: {share:.0%} of the weights come from {recipe.warm_start}")
@@ -90,6 +96,19 @@ def begin(
     cost = None if table is None else (lambda each: table.predict(each).ms)
     front = front_members(Path(recipe.front), space) if recipe.front else []
     return SupernetTraining(supernet, recipe, seed, steps_per_epoch, cost, front)
+
+
+def split_where_due(training: SupernetTraining, dataset: Dataset, talk: Talk) -> SupernetTraining:
+    """Give kinds that are in conflict over a tensor one each, if this epoch is the one after which it is done."""
+    before, due = (training.step - training.steps_per_epoch) / training.total_steps, training.recipe.split_after
+    if not before < due <= training.step / training.total_steps < 1:
+        return training
+    rng = np.random.default_rng([training.seed, training.epoch, 13])
+    images = batches(dataset.train(training.epoch), training.recipe.batch_size, rng, drop_last=True)
+    found = cosines(training.supernet, list(islice(images, JUDGED_BATCHES)), training.seed)
+    apart = sorted(name for name, each in found.items() if each < 0)
+    talk.say(f"{len(apart)} of {len(found)} tensors that kinds share are pulled apart by their gradients: now split")
+    return training.split(apart) if apart else training
 
 
 def roll_back(training: SupernetTraining, run: Path, found: Diverged, talk: Talk) -> None:
@@ -120,7 +139,7 @@ def one_epoch(training: SupernetTraining, dataset: Dataset, advance: Advance) ->
 def row_of(training: SupernetTraining, loss: float, logged: AnySplit, calibration: Tensor) -> dict[str, Any]:
     """Say how far the averaged weights are; accuracies are on the validation split."""
     space = training.supernet.space
-    averaged = Supernet(space)
+    averaged = Supernet(space, sharing=training.supernet.sharing)
     averaged.load_state_dict(training.average.state_dict())
     probes = {
         "largest": space.largest(),

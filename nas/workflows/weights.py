@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from nas.errors import NasError
-from nas.supernet.supernet import Supernet
+from nas.supernet.supernet import Supernet, sharing_of
 from nas.workflows.run_space import run_space
 
 
@@ -33,8 +33,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 def load_supernet(run: Path) -> Supernet:
     """Load a run's trained supernet, in eval mode."""
-    supernet = Supernet(run_space(run))
-    tensors = load_tensors(run / "supernet.safetensors")
+    space, tensors = run_space(run), load_tensors(run / "supernet.safetensors")
+    supernet = Supernet(space, sharing=sharing_of(space, tensors))
     own = supernet.state_dict()
     if own.keys() != tensors.keys() or any(own[name].shape != tensors[name].shape for name in own):
         raise NasError(f"{run}/supernet.safetensors does not fit the run's space", "Train it again in a new run")

@@ -14,7 +14,8 @@ from nas.supernet.training import SupernetTraining, train_epoch, train_step
 def begin(space, seed=0, **recipe):
     torch.manual_seed(seed)
     front = [space.smallest(), space.largest()] if "front" in recipe else []
-    return SupernetTraining(Supernet(space), SupernetRecipe(epochs=2, **recipe), seed, steps_per_epoch=4, front=front)
+    made = SupernetRecipe(epochs=2, **recipe)
+    return SupernetTraining(Supernet(space, sharing=made.sharing), made, seed, steps_per_epoch=4, front=front)
 
 
 def data(count=4):
@@ -30,6 +31,7 @@ OPTIONS = [
     {"num_random": 4, "split_batch": True},
     {"depth_after": 0.3, "width_after": 0.6},
     {"side_by_side": False},
+    {"kernel_matrices": True, "experts": 2},
     {"accumulate": 2},
     {"precision": "bf16"},
     {"mixup": 0.8, "cutmix": 1.0, "smoothing": 0.1},

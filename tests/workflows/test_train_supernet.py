@@ -355,3 +355,47 @@ def test_a_supernet_is_shifted_to_the_front_of_a_search(searched_folder, monkeyp
         train("half", settings={**shift, "front": ""})
     with pytest.raises(NasError, match=r"front of .* is not one of space 'scan-mix-tiny'"):
         train("other", space="scan-mix-tiny", settings={**shift, "warm_start": ""})
+
+
+RELATIVES = """
+name: relatives
+num_classes: 10
+resolution: [8]
+stages:
+  - width: [8]
+    depth: [1]
+    blocks:
+      gated-conv: {kernel: [3, 5], expansion: [1]}
+      ssd: {expansion: [1], heads: [4], state: [4], kernel: [3], directions: [[h]], mode: [group]}
+"""
+
+
+def test_kinds_in_conflict_are_split_after_the_epoch_that_is_asked_for_and_resumed_as_such(here, monkeypatch):
+    monkeypatch.setattr(epochs_module, "cosines", lambda supernet, batches, seed: dict.fromkeys(supernet.aliases, -0.1))
+    settings = {**SMALL, "split_after": 0.3, "kernel_matrices": True, "experts": 2}
+    (here / "relatives.yaml").write_text(RELATIVES)
+    train("whole", space="relatives.yaml", settings=settings)
+    supernet = load_supernet(Path("whole"))
+    assert not supernet.aliases and len(supernet.sharing.split) == len(Supernet(supernet.space).aliases) > 0
+    assert supernet.sharing.experts == 2
+
+    train_epoch = epochs_module.train_epoch
+
+    def broken_off(training, batches, on_step):
+        if training.epoch == 2:
+            raise Stop  # after the split, which the checkpoint of the first epoch holds
+        return train_epoch(training, batches, on_step)
+
+    monkeypatch.setattr(epochs_module, "train_epoch", broken_off)
+    with pytest.raises(Stop):
+        train("run", space="relatives.yaml", settings=settings)
+    monkeypatch.setattr(epochs_module, "train_epoch", train_epoch)
+    train("run", space="relatives.yaml", resume=True, settings=settings)
+    assert same_weights(Path("whole"), Path("run"))
+
+
+def test_nothing_is_split_where_gradients_agree(here, monkeypatch):
+    monkeypatch.setattr(epochs_module, "cosines", lambda supernet, batches, seed: dict.fromkeys(supernet.aliases, 0.1))
+    (here / "relatives.yaml").write_text(RELATIVES)
+    train("run", space="relatives.yaml", settings={**SMALL, "split_after": 0.3})
+    assert load_supernet(Path("run")).sharing.split == frozenset()

@@ -35,6 +35,7 @@ class SupernetRecipe:
     warm_start: str = ""  # a run, or a safetensors file, whose weights it begins with
     accumulate: int = 1  # parts of a batch that go through one after another, to save memory
     precision: str = "fp32"  # or bf16: products under autocast
+    image_importance: bool = False  # images with large gradients are drawn more often
     smoothing: float = 0.0  # of the labels of the largest subnet
     mixup: float = 0.0  # alpha of Mixup (Zhang et al. 2018); with both, one of the two for each batch
     cutmix: float = 0.0  # alpha of CutMix (Yun et al. 2019)

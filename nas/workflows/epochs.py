@@ -15,12 +15,13 @@ from torch import Tensor
 from nas.errors import NasError
 from nas.evaluation.accuracy import inherited_accuracy
 from nas.evaluation.data import Dataset
-from nas.evaluation.splits import AnySplit, Split, batches
+from nas.evaluation.splits import AnySplit, Split, batches, take
 from nas.progress import Advance, Talk
 from nas.run_dir import append_row, read_rows, write_bytes, write_text
 from nas.space.search_space import SearchSpace
 from nas.supernet.conflict import cosines
 from nas.supernet.divergence import Diverged
+from nas.supernet.image_importance import draw_images, gradient_norms
 from nas.supernet.peers import ALONE, Peers
 from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.supernet import Supernet, sharing_of
@@ -34,6 +35,7 @@ from nas.workflows.weights import save_tensors
 
 MOST_ROLLBACKS = 3
 JUDGED_BATCHES = 8  # by whose gradients it is decided which shared tensors are split
+JUDGED_IMAGES = 256  # at once, of an epoch, for how large their gradients are
 LOGGED_SAMPLES = 1000  # of the validation split, for the accuracies in training.jsonl
 
 
@@ -131,8 +133,11 @@ def roll_back(training: SupernetTraining, run: Path, found: Diverged, talk: Talk
 def one_epoch(training: SupernetTraining, dataset: Dataset, advance: Advance) -> float:
     """Train one epoch; give the mean loss of the largest subnets."""
     epoch, size, share = training.epoch, training.recipe.batch_size, training.supernet.peers.share
-    rng = np.random.default_rng([training.seed, epoch])
-    parts = batches(dataset.train(epoch), size, rng, drop_last=True, share=share)
+    rng, split = np.random.default_rng([training.seed, epoch]), dataset.train(epoch)
+    if training.recipe.image_importance:
+        norms = gradient_norms(training.supernet, training.supernet.space.largest(), batches(split, JUDGED_IMAGES))
+        split = take(split, draw_images(norms, training.step / training.total_steps, rng))
+    parts = batches(split, size, rng, drop_last=True, share=share)
     return train_epoch(training, parts, lambda step: advance(step, ""))
 
 

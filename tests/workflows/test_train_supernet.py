@@ -399,3 +399,21 @@ def test_nothing_is_split_where_gradients_agree(here, monkeypatch):
     (here / "relatives.yaml").write_text(RELATIVES)
     train("run", space="relatives.yaml", settings={**SMALL, "split_after": 0.3})
     assert load_supernet(Path("run")).sharing.split == frozenset()
+
+
+def test_a_training_by_importance_of_images_is_resumed_to_the_same_bytes(here, monkeypatch):
+    settings = {**SMALL, "image_importance": True}
+    train("whole", settings=settings)
+    train_epoch = epochs_module.train_epoch
+
+    def broken_off(training, batches, on_step):
+        if training.epoch == 1:
+            raise Stop
+        return train_epoch(training, batches, on_step)
+
+    monkeypatch.setattr(epochs_module, "train_epoch", broken_off)
+    with pytest.raises(Stop):
+        train("run", settings=settings)
+    monkeypatch.setattr(epochs_module, "train_epoch", train_epoch)
+    train("run", resume=True, settings=settings)
+    assert same_weights(Path("whole"), Path("run"))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.errors import NasError
+from nas.evaluation.randaugment import augmented
 from nas.evaluation.reference import ReferenceModel
 from nas.evaluation.sparsity import parse_sparsity, settle, sparsify
 from nas.evaluation.splits import Dataset, batches
@@ -43,6 +44,7 @@ class Recipe:
     smoothing: float = 0.0  # of the labels
     mixup: float = 0.0  # alpha of Mixup; with both, one of the two for each batch
     cutmix: float = 0.0  # alpha of CutMix
+    randaugment: int = 0  # magnitude of RandAugment, up to 30; 0: none
     sparsity: str = ""  # such as 2:4: of every four weights in a row of a Linear layer two stay
     grow_images: float = 0.0  # share of the steps in which images grow to their full size: fewer tokens at first
     step_rate: float = 0.1  # learning rate of quantisers' steps, as a share of that of weights
@@ -58,7 +60,7 @@ class Recipe:
         """Name the recipe in one line."""
         more = [
             f"{name} {getattr(self, name):g}"
-            for name in ("distill", "smoothing", "mixup", "cutmix")
+            for name in ("distill", "smoothing", "mixup", "cutmix", "randaugment")
             if getattr(self, name)
         ]
         return ", ".join(
@@ -122,7 +124,8 @@ def train_epochs(
     for epoch in range(FIRST_EPOCH, FIRST_EPOCH + recipe.epochs):
         model.train()
         rng = np.random.default_rng([seed, epoch])
-        for images, labels in batches(dataset.train(epoch), recipe.batch_size, rng, drop_last=True):
+        parts = batches(dataset.train(epoch), recipe.batch_size, rng, drop_last=True)
+        for images, labels in augmented(parts, dataset, recipe.randaugment, [seed, epoch]):
             for part in sparse:
                 part.narrow(step / total)
             set_rate(optimizer, learning_rate(step, total, recipe.learning_rate, recipe.warmup_fraction))

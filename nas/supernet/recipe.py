@@ -39,6 +39,7 @@ class SupernetRecipe:
     smoothing: float = 0.0  # of the labels of the largest subnet
     mixup: float = 0.0  # alpha of Mixup (Zhang et al. 2018); with both, one of the two for each batch
     cutmix: float = 0.0  # alpha of CutMix (Yun et al. 2019)
+    randaugment: int = 0  # magnitude of RandAugment (Cubuk et al. 2019), up to 30; 0: none
     depth_after: float = 0.0  # share of all steps that only the largest depths are trained
     width_after: float = 0.0  # and only the largest widths, resolutions and settings of blocks
     bits_after: float = 0.5  # share of all steps that only float subnets are trained, where a space has integer bits

@@ -15,6 +15,7 @@ from torch import Tensor
 from nas.errors import NasError
 from nas.evaluation.accuracy import inherited_accuracy
 from nas.evaluation.data import Dataset
+from nas.evaluation.randaugment import augmented
 from nas.evaluation.splits import AnySplit, Split, batches, take
 from nas.progress import Advance, Talk
 from nas.run_dir import append_row, read_rows, write_bytes, write_text
@@ -138,6 +139,7 @@ def one_epoch(training: SupernetTraining, dataset: Dataset, advance: Advance) ->
         norms = gradient_norms(training.supernet, training.supernet.space.largest(), batches(split, JUDGED_IMAGES))
         split = take(split, draw_images(norms, training.step / training.total_steps, rng))
     parts = batches(split, size, rng, drop_last=True, share=share)
+    parts = augmented(parts, dataset, training.recipe.randaugment, [training.seed, epoch], share)
     return train_epoch(training, parts, lambda step: advance(step, ""))
 
 

@@ -37,6 +37,8 @@ class ReportData:
     training: tuple[Row, ...] = ()  # rows of training.jsonl
     audit: Row = field(default_factory=dict)  # audit.json: networks trained alone against what they inherit
     transfer: tuple[Row, ...] = ()  # rows of transfer.csv: fronts on each other's device
+    warnings: tuple[str, ...] = ()  # what a reader has to know before believing the figures
+    others: tuple[ReportData, ...] = ()  # the same run's searches for other devices
 
 
 def searched(data: ReportData) -> list[Row]:

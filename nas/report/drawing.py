@@ -2,60 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from nas.report.content import Row, blocks_of
 from nas.report.figures import colour
+from nas.report.scan_grid import scan_icon
 
-ARROWS = {"h": "→", "h_flip": "←", "v": "↓", "v_flip": "↑"}
 SHORT = {"kernel": "k", "expansion": "e", "heads": "heads ", "state": "state "}  # other settings keep their name
 
 
 def strips(architecture: Row, kinds: list[str]) -> str:
     """The stages of an architecture from top to bottom, the blocks of each from left to right."""
-    stem = box("stem", "transparent", f"{architecture['resolution']} px", f"{architecture['stages'][0]['width']} wide")
-    start = f'<li><span class="stage">input</span><span class="blocks">{stem}</span></li>'
-    stages = "".join(
-        f'<li><span class="stage">stage {number}<br><small>{escape(str(stage["width"]))} wide</small></span>'
-        f'<span class="blocks">{"".join(block_box(block, kinds) for block in stage["blocks"])}</span></li>'
-        for number, stage in enumerate(architecture["stages"], 1)
-    )
-    return f'<ol class="architecture">{start}{stages}</ol>'
+    stages = architecture["stages"]
+    stem = {"kind": f"stem {architecture.get('stem', '')}".strip(), "bits": stages[0].get("entry_bits", "fp")}
+    head = {"kind": "classifier", "bits": architecture.get("head_bits", "fp")}
+    rows = [
+        strip("input", f"{architecture['resolution']} px", [plain_box(stem)]),
+        *(
+            strip(f"stage {number}", f"{stage['width']} wide", [block_box(block, kinds) for block in stage["blocks"]])
+            for number, stage in enumerate(stages, 1)
+        ),
+        strip("output", "", [plain_box(head)]),
+    ]
+    return f'<ol class="architecture">{"".join(rows)}</ol>'
 
 
-def block_box(block: Row, kinds: list[str]) -> str:
-    """One block: its kind, then its settings; its bits unless it is not quantised."""
-    settings = [
+def strip(name: str, note: str, boxes: Sequence[str]) -> str:
+    """One line of a drawing: what it is, a note, its boxes."""
+    label = f"{escape(name)}<br><small>{escape(note)}</small>"
+    return f'<li><span class="stage">{label}</span><span class="blocks">{"".join(boxes)}</span></li>'
+
+
+def plain_box(block: Row) -> str:
+    """What is no block of a stage: only its name and its bits."""
+    return f'<span class="block plain"><b>{escape(block["kind"])}</b>{bits_label(block)}</span>'
+
+
+def block_box(block: Row, kinds: Sequence[str]) -> str:
+    """One block: its kind, bits unless it is not quantised, scans as little grids, and its other settings."""
+    settings = " ".join(
         f"{SHORT.get(name, name + ' ')}{value}"
         for name, value in block.items()
         if name not in {"kind", "directions", "bits", "mode"} and value is not None
-    ]
-    directions = block.get("directions") or ()
-    if directions:
-        arrows = " ".join(ARROWS.get(direction, direction) for direction in directions)
-        settings.insert(0, f"{arrows} {block.get('mode', '') if len(directions) > 1 else ''}".strip())
-    if block.get("bits", "fp") != "fp":
-        settings.append(f"{block['bits']} bits")
+    )
     spoken = ", ".join(f"{name} {value}" for name, value in block.items())
-    return box(block["kind"], colour(block["kind"], kinds), " ".join(settings), title=spoken)
+    lines = f"<small>{escape(settings)}</small>" if settings else ""
+    style = f"border-left-color:{colour(block['kind'], kinds)}"
+    return (
+        f'<span class="block" style="{style}" title="{escape(spoken)}"><b>{escape(block["kind"])}</b>'
+        f"{bits_label(block)}{scans(block)}{lines}</span>"
+    )
 
 
-def box(name: str, fill: str, *lines: str, title: str = "") -> str:
-    """A labelled box with a coloured edge."""
-    hint = f' title="{escape(title)}"' if title else ""
-    small = "".join(f"<small>{escape(line)}</small>" for line in lines if line)
-    return f'<span class="block" style="border-top-color:{fill}"{hint}><b>{escape(name)}</b>{small}</span>'
+def bits_label(block: Row) -> str:
+    """The bit-width of a quantised block as a label; nothing in float."""
+    bits = block.get("bits", "fp")
+    return "" if bits == "fp" else f' <i class="bits">{escape(str(bits))} bit</i>'
 
 
-def legend(kinds: list[str], directions: Iterable[str]) -> str:
-    """What colours and arrows mean."""
-    swatches = [
+def scans(block: Row) -> str:
+    """The scan directions of a block as grids, with their names and, of several, how they are combined."""
+    directions = block.get("directions") or ()
+    if not directions:
+        return ""
+    icons = "".join(scan_icon(escape(name)) for name in directions)
+    combined = f" {block['mode']}" if len(directions) > 1 and block.get("mode") else ""
+    return f'<span class="scans">{icons}</span><small>{escape(" ".join(directions) + combined)}</small>'
+
+
+def legend(kinds: Sequence[str]) -> str:
+    """What colours and letters mean."""
+    swatches = "".join(
         f'<li><i class="swatch" style="background:{colour(kind, kinds)}"></i>{escape(kind)}</li>' for kind in kinds
-    ]
-    arrows = [f"<li>{ARROWS[name]} scan {escape(name)}</li>" for name in sorted(directions) if name in ARROWS]
-    letters = "<li>k kernel</li><li>e expansion</li>"
-    return f'<ul class="legend">{"".join(swatches + arrows)}{letters}</ul>'
+    )
+    return f'<ul class="legend">{swatches}<li>k kernel</li><li>e expansion</li><li>● where a scan begins</li></ul>'
+
+
+def templates(blocks: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> str:
+    """Every distinct block drawn once, as templates `block-0`, `block-1` ... that the page's card puts together."""
+    return "".join(
+        f'<template id="block-{number}">{block_box(block, kinds)}</template>' for number, block in enumerate(blocks)
+    )
 
 
 def kinds_of(rows: Iterable[Row]) -> list[str]:

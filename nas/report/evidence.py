@@ -10,6 +10,8 @@ from nas.report import figures
 from nas.report.content import ReportData, Row
 from nas.report.findings import (
     Shares,
+    bits_shares,
+    depth_shares,
     direction_shares,
     fidelity_sentence,
     hypervolume_sentence,
@@ -113,8 +115,12 @@ def search_progress(data: ReportData) -> str:
     """Hypervolume over evaluations."""
     if not data.hypervolume:
         return missing("There is no history of the search.", search_command(data))
-    columns = (Column("evaluations"), Column("hypervolume"))
-    rows: list[list[Cell]] = [[str(count), f"{value:.5g}"] for count, value in thinned(data.hypervolume)]
+    controls = {name: dict(history) for name, history in data.sanity.get("control_history", {}).items()}
+    columns = (Column("evaluations"), Column("hypervolume"), *(Column(f"{name} search") for name in controls))
+    rows: list[list[Cell]] = [
+        [str(count), f"{value:.5g}", *(f"{each[count]:.5g}" if count in each else ABSENT for each in controls.values())]
+        for count, value in thinned(data.hypervolume)
+    ]
     fallback = table("Hypervolume of the front", columns, rows)
     worth = paragraph(" ".join(f"{sentence}." for sentence in sanity_sentences(data.sanity))) if data.sanity else ""
     return worth + plot("hypervolume", figures.hypervolume(data), hypervolume_sentence(data.hypervolume), fallback)
@@ -131,15 +137,20 @@ def choices(data: ReportData) -> str:
     if not data.front:
         return missing("There is no front to look at.", search_command(data))
     everything = data.evaluations or data.front
-    kinds = kind_shares(data.front), kind_shares(everything)
-    directions = direction_shares(data.front), direction_shares(everything)
     body = paragraph(
         f"Shares among the blocks of {len(data.front)} networks on the front and of {len(everything)} evaluated ones. "
         "The search itself drifts towards good choices, so the evaluated ones are no uniform sample of the space.",
         "note",
     )
-    body += shares_plot("kinds", "blocks", *kinds)
-    body += shares_plot("directions", "scans", *directions) if directions[1] else ""
+    for name, things, count in (
+        ("kinds", "blocks", kind_shares),
+        ("directions", "scans", direction_shares),
+        ("bits", "bit-widths", bits_shares),
+        ("depths", "depths", depth_shares),
+    ):
+        front, all_shares = count(data.front), count(everything)
+        if len({choice for stage in all_shares.values() for choice in stage}) > 1:  # else there was nothing to choose
+            body += shares_plot(name, things, front, all_shares)
     return body
 
 

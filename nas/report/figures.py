@@ -84,7 +84,7 @@ def figure(
 
 def pattern(place: int) -> dict[str, Any]:
     """A bar's pattern by its place in the legend: light lines over the colour."""
-    shape = PATTERNS[place % len(PATTERNS)]
+    shape = PATTERNS[(place + place // len(PALETTE)) % len(PATTERNS)]  # colours repeat: another pattern then
     return {"shape": shape, "size": 7, "solidity": 0.2, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.75)"}
 
 
@@ -196,18 +196,28 @@ def training_curves(data: ReportData) -> go.Figure:
 
 
 def hypervolume(data: ReportData) -> go.Figure:
-    """Hypervolume of the front after each number of evaluations."""
+    """Hypervolume of the front after each number of evaluations, beside that of plain searches where it is known."""
     import plotly.graph_objects as go
 
-    trace = go.Scatter(
-        x=[count for count, _ in data.hypervolume],
-        y=[value for _, value in data.hypervolume],
-        mode="lines",
-        line={"shape": "hv", "color": BLUE, "width": 2},
-        name="hypervolume",
-    )
+    controls = data.sanity.get("control_history", {})
+    lines = [("this search", data.hypervolume, BLUE, "solid")]
+    lines += [
+        (f"{name} search, on the predictor", controls[name], fill, dash)
+        for name, fill, dash in (("local", ORANGE, "dash"), ("random", GREY, "dot"))
+        if name in controls
+    ]
+    traces = [
+        go.Scatter(
+            x=[count for count, _ in history],
+            y=[value for _, value in history],
+            mode="lines",
+            line={"shape": "hv", "color": fill, "width": 2, "dash": dash},
+            name=name,
+        )
+        for name, history, fill, dash in lines
+    ]
     x, y = {"title": {"text": "evaluations"}}, {"title": {"text": "hypervolume (larger is better)"}}
-    return figure([trace], x, y, height=340, showlegend=False, margin_t=36)
+    return figure(traces, x, y, height=340)
 
 
 def choice_shares(front: Shares, everything: Shares) -> go.Figure:

@@ -220,6 +220,26 @@ def direction_shares(rows: Iterable[Row]) -> Shares:
     )
 
 
+def bits_shares(rows: Iterable[Row]) -> Shares:
+    """Share of every bit-width among the blocks of each stage."""
+    return shares((stage, bits_name(block)) for row in rows for stage, block in blocks_of(row))
+
+
+def bits_name(block: Row) -> str:
+    """`float`, or the bits in words."""
+    bits = block.get("bits", "fp")
+    return "float" if bits == "fp" else f"{bits} bit"
+
+
+def depth_shares(rows: Iterable[Row]) -> Shares:
+    """Share of every depth among the networks, per stage."""
+    return shares(
+        (number, f"{len(stage['blocks'])} deep")
+        for row in rows
+        for number, stage in enumerate(row["architecture"]["stages"], 1)
+    )
+
+
 def shares(choices: Iterable[tuple[int, str]]) -> Shares:
     """Count (stage, choice) pairs and divide by the number of each stage."""
     counts = Counter(choices)

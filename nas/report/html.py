@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -20,6 +20,7 @@ from nas.report.content import ReportData
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+SCRIPTS = ("page.js", "tables.js", "card.js")
 # Inside <script>, only "<" can end the element or open a comment; the rest is caution at no cost.
 UNSAFE_IN_SCRIPT = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -48,19 +49,52 @@ def render(data: ReportData) -> str:
     """Return the whole report as the text of one HTML file that loads nothing from elsewhere."""
     from plotly.offline import get_plotlyjs
 
+    from nas.report.drawing import directions_of, kinds_of, templates
+    from nas.report.embedding import embedded
+    from nas.report.scan_grid import scan_symbols
     from nas.report.sections import SECTIONS
 
-    sections = [(name, title, build(data)) for name, title, build in SECTIONS]
-    values = {
-        "title": escape(data.title),
-        "style": resource("page.css"),
-        "script": resource("page.js"),
-        "plotly": get_plotlyjs(),
-        "navigation": "".join(f'<li><a href="#{name}">{name.capitalize()}</a></li>' for name, _, _ in sections),
-        "sections": "\n".join(section(name, title, body) for name, title, body in sections),
-        "data": embed_json({item.name: getattr(data, item.name) for item in fields(data)}),
-    }
-    return Template(resource("page.html")).substitute(values)
+    values, blocks = embedded(data)
+    searches = (data, *data.others)
+    rows = [row for each in searches for row in (*each.evaluations, *each.front, *each.presets)]
+    return Template(resource("page.html")).substitute(
+        title=escape(data.title),
+        style=resource("page.css"),
+        script="\n".join(resource(name) for name in SCRIPTS),
+        plotly=get_plotlyjs(),
+        navigation="".join(f'<li><a href="#{each.name}">{each.name.capitalize()}</a></li>' for each in SECTIONS),
+        switch=switch([each.device for each in searches]),
+        sections="\n".join(
+            section(each.name, each.title, panels(each.build, searches) if each.per_device else each.build(data))
+            for each in SECTIONS
+        ),
+        symbols=scan_symbols(directions_of(rows)),
+        templates=templates(blocks, kinds_of(rows)),
+        data=embed_json(values),
+    )
+
+
+def switch(devices: Sequence[str]) -> str:
+    """Radio buttons that choose whose search the page shows; nothing for one device. Scripts make them appear."""
+    if len(devices) == 1:
+        return ""
+    buttons = "".join(
+        f'<label><input type="radio" name="device" value="{escape(device)}"{" checked" * (place == 0)}>'
+        f"{escape(device)}</label>"
+        for place, device in enumerate(devices)
+    )
+    return f'<fieldset class="switch" hidden><legend>Device</legend>{buttons}</fieldset>'
+
+
+def panels(build: Callable[[ReportData], str], searches: Sequence[ReportData]) -> str:
+    """A section's body once per device; without scripts all are shown, one below the other."""
+    if len(searches) == 1:
+        return build(searches[0])
+    return "".join(
+        f'<div class="device" data-device="{escape(each.device)}"><h3 class="device-name">{escape(each.device)}</h3>'
+        f"{build(each)}</div>"
+        for each in searches
+    )
 
 
 def resource(name: str) -> str:
@@ -124,9 +158,9 @@ def plot(name: str, chart: go.Figure, finding: str, fallback: str = "") -> str:
     """A figure with its finding as caption and, folded below, the table that says the same without JavaScript."""
     details = f"<details><summary>Same data as a table</summary>{fallback}</details>" if fallback else ""
     return (
-        f'<figure><div class="plot" id="{name}-plot" role="img" aria-label="{escape(finding)}" '
-        f'data-figure="{name}-figure" style="min-height:{chart.layout.height}px"></div>'
-        f'<script type="application/json" id="{name}-figure">{escape_script(chart.to_json())}</script>'
+        f'<figure data-figure="{name}"><div class="plot" role="group" aria-label="{escape(finding)}" '
+        f'style="min-height:{chart.layout.height}px"></div>'
+        f'<script type="application/json">{escape_script(chart.to_json())}</script>'
         f"<figcaption>{escape(finding)}</figcaption>{details}</figure>"
     )
 

@@ -8,37 +8,57 @@ const settings = {
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
 };
 const reportData = JSON.parse(document.getElementById("report-data").textContent);
+let shown = reportData.devices[0];
 
-for (const div of document.querySelectorAll(".plot")) {
-  const figure = JSON.parse(document.getElementById(div.dataset.figure).textContent);
-  Plotly.newPlot(div, figure.data, figure.layout, settings);
+// Figures are drawn one per task, so that the page answers meanwhile; those of a device that is not shown wait for it.
+const waiting = [...document.querySelectorAll("figure[data-figure]")];
+
+function drawNext() {
+  const place = waiting.findIndex((figure) => !figure.closest("[hidden]"));
+  if (place < 0) {
+    document.body.dataset.drawn = shown.device;
+    return;
+  }
+  const [figure] = waiting.splice(place, 1);
+  const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
+  const plot = figure.querySelector(".plot");
+  Plotly.newPlot(plot, data, layout, settings);
+  plot.on("plotly_click", (event) => event.points[0].id && openCard(event.points[0].id, plot));
+  setTimeout(drawNext);
 }
 
-function csv(rows) {
-  const names = [...new Set(rows.flatMap(Object.keys))];
-  const cell = (value) => {
-    const text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
-    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
-  };
-  return [names, ...rows.map((row) => names.map((name) => row[name]))].map((row) => row.map(cell).join(",")).join("\n") + "\n";
+function show(device) {
+  shown = reportData.devices.find((each) => each.device === device);
+  for (const panel of document.querySelectorAll(".device")) panel.hidden = panel.dataset.device !== device;
+  drawNext();
 }
 
-for (const button of document.querySelectorAll("button.download")) {
-  button.addEventListener("click", () => {
-    const part = button.dataset.part;
-    const text = part ? csv(reportData[part]) : JSON.stringify(reportData, null, 1);
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type: part ? "text/csv" : "application/json" }));
-    link.download = button.dataset.file;
-    link.click();
-    URL.revokeObjectURL(link.href);
-  });
+const choice = document.querySelector("fieldset.switch");
+if (choice) {
+  choice.hidden = false;
+  choice.addEventListener("change", (event) => show(event.target.value));
+  document.body.classList.add("switched");
+}
+show(shown.device);
+
+// Rows and architectures as they were before the page packed them: columns into rows, numbers into blocks.
+function rows(part) {
+  const found = part in shown ? shown[part] : reportData[part];
+  if (part === "hypervolume") return found.map(([evaluations, hypervolume]) => ({ evaluations, hypervolume }));
+  return Array.isArray(found) ? found : found.rows.map((values) => unpacked(found.columns, values));
 }
 
-for (const button of document.querySelectorAll("button.copy")) {
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    button.textContent = "copied";
-    setTimeout(() => { button.textContent = "copy"; }, 1500);
-  });
+function unpacked(columns, values) {
+  const row = Object.fromEntries(columns.map((name, place) => [name, values[place]]));
+  const blocks = (stage) => stage.blocks.map((number) => reportData.blocks[number]);
+  row.architecture = { ...row.architecture, stages: row.architecture.stages.map((stage) => ({ ...stage, blocks: blocks(stage) })) };
+  return row;
+}
+
+function packedRow(id) {
+  for (const { columns, rows } of [shown.front, shown.presets, shown.evaluations]) {
+    const values = rows.find((each) => each[columns.indexOf("id")] === id);
+    if (values) return { columns, values };
+  }
+  return null;
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from nas.report.content import (
     judged,
     known_ms,
     measured_ms,
+    measured_of_evaluation,
     searched,
     timed,
 )
@@ -27,18 +28,19 @@ if TYPE_CHECKING:
 
 
 MAX_CLOUD = 2000  # dominated points drawn; more only make the page heavy
-EDGE_LINE_PX = 15  # height of a line of names on the lower edge
 
 
 def pareto_front(data: ReportData) -> go.Figure:
     """Latency against accuracy: everything evaluated, the front, trained networks, the limit.
 
-    Traces appear only where they have points, in the order: evaluated, infeasible, links, front, presets, fine-tuned,
-    hand-designed, limit. A link joins a fine-tuned network to its own evaluation.
+    Traces appear only where they have points, in the order: evaluated, infeasible, links, front, front measured,
+    presets, fine-tuned, hand-designed, limit. A link joins a fine-tuned network to its own evaluation. A point of an
+    architecture carries its id, by which the page draws it.
     """
     models = sorted(timed(data, hand_designed(data)), key=lambda row: -row["accuracy"])  # the legend shows the first
     networks = timed(data, searched(data))
     presets = judged(data.presets)
+    whole = [row for row in data.front if measured_of_evaluation(data, row) is not None]
     cloud = dominated(data)
     ours = [row["accuracy"] for row in (*data.front, *presets, *networks)] or [row["accuracy"] for row in cloud]
     times = [known_ms(data, row) for row in (*models, *networks)]
@@ -48,13 +50,14 @@ def pareto_front(data: ReportData) -> go.Figure:
     traces = cloud_traces(cloud)
     traces += [link_trace(data, networks)] if networks else []
     traces += [front_trace(data.front)] if data.front else []
+    traces += [measured_trace(data, whole)] if whole else []
     traces += [preset_trace(presets)] if presets else []
     traces += trained_traces(data, networks, models, times, low)
     if data.max_latency_ms is not None:
         traces.append(limit_trace(data.max_latency_ms, low, high))
     x = latency_axis(times, f"latency on {escape(data.device)}")
     y = {"title": {"text": "accuracy"}, "tickformat": ".1~%", "range": [low, high]}
-    return figure(traces, x, y, height=520, annotations=edge_labels(data, (*networks, *models), x, low))
+    return figure(traces, x, y, height=520)
 
 
 def accuracy_range(ours: Sequence[float], models: Sequence[float]) -> tuple[float, float]:
@@ -71,11 +74,21 @@ def accuracy_range(ours: Sequence[float], models: Sequence[float]) -> tuple[floa
 
 
 def dominated(data: ReportData) -> list[Row]:
-    """Evaluations with an accuracy that are not on the front, thinned evenly to at most MAX_CLOUD."""
-    members = {row["id"] for row in (*data.front, *data.presets)}
-    rows = [row for row in evaluated(data) if row["id"] not in members]
+    """Evaluations with an accuracy that are neither on the front nor presets, thinned evenly to at most MAX_CLOUD."""
+    rows = unnamed(data)
     stride = math.ceil(len(rows) / MAX_CLOUD) or 1
     return rows[::stride]
+
+
+def num_left_out(data: ReportData) -> int:
+    """How many evaluations the figure leaves out, so that the page stays light."""
+    return len(unnamed(data)) - len(dominated(data))
+
+
+def unnamed(data: ReportData) -> list[Row]:
+    """Evaluations with an accuracy that are neither on the front nor presets."""
+    members = {row["id"] for row in (*data.front, *data.presets)}
+    return [row for row in evaluated(data) if row["id"] not in members]
 
 
 def cloud_traces(rows: Sequence[Row]) -> list[Any]:
@@ -93,7 +106,8 @@ def cloud_traces(rows: Sequence[Row]) -> list[Any]:
             mode="markers",
             name=name,
             marker={"color": GREY, "size": 5, "opacity": 0.55, "symbol": symbol},
-            hoverinfo="skip",
+            ids=[row["id"] for row in members],
+            hoverinfo="none",
         )
         for name, (members, symbol) in groups.items()
         if members
@@ -110,13 +124,39 @@ def front_trace(front: Sequence[Row]) -> Any:
         mode="lines+markers",
         line={"shape": "hv", "color": BLUE, "width": 2},
         marker={"size": 7, "symbol": "circle"},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [row["latency_high_ms"] - row["latency_ms"] for row in front],
+            "arrayminus": [row["latency_ms"] - row["latency_low_ms"] for row in front],
+            "thickness": 1.2,
+            "width": 3,
+        },
         name="front (validation, predicted)",
+        ids=[row["id"] for row in front],
         text=[
             f"<b>{escape(str(row['id']))}</b><br>{percent(row['accuracy'])} validation, inherited weights<br>"
-            f"{row['latency_ms']:.3g} ms predicted<br>{escape(describe(row['architecture']))}"
+            f"{row['latency_ms']:.3g} ms predicted, {row['latency_low_ms']:.3g} to {row['latency_high_ms']:.3g}<br>"
+            f"{escape(describe(row['architecture']))}"
             for row in front
         ],
         hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def measured_trace(data: ReportData, rows: Sequence[Row]) -> Any:
+    """Members of the front whose whole network was measured: crosses at that latency."""
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=[measured_of_evaluation(data, row) for row in rows],
+        y=[row["accuracy"] for row in rows],
+        mode="markers",
+        marker={"symbol": "x-thin-open", "size": 7, "color": VERMILLION, "line": {"width": 1.5, "color": VERMILLION}},
+        name="front (validation, measured)",
+        ids=[row["id"] for row in rows],
+        text=[escape(str(row["id"])) for row in rows],
+        hovertemplate="<b>%{text}</b><br>%{y:.1%} validation<br>%{x:.3g} ms measured<extra></extra>",
     )
 
 
@@ -131,6 +171,7 @@ def preset_trace(presets: Sequence[Row]) -> Any:
         mode="markers",
         marker={"symbol": symbols, "color": ORANGE, "size": 11, "line": {"width": 1, "color": ORANGE}},
         name="hand-designed pattern (validation, predicted)",
+        ids=[row["id"] for row in presets],
         text=[
             f"<b>{escape(str(row['name']))}</b><br>{escape(str(row['source']))}<br>"
             f"{percent(row['accuracy'])} validation, inherited weights<br>{row['latency_ms']:.3g} ms predicted"
@@ -169,7 +210,7 @@ def trained_traces(
 ) -> list[Any]:
     """Fine-tuned networks as stars, hand-designed models as named diamonds: test accuracy of both.
 
-    One that is less accurate than `low`, the axis' lower end, is a triangle there; `edge_labels` names it.
+    One that is less accurate than `low`, the axis' lower end, is a triangle there; `off_the_scale` names it.
     """
     import plotly.graph_objects as go
 
@@ -196,6 +237,7 @@ def trained_traces(
                     "line": {"width": 1, "color": "white"},
                 },
                 name=f"{label} (test, {latency_kind(rows)})",
+                ids=[str(row["id"]) for row in rows],
                 customdata=[
                     [escape(str(row["name"])), row["accuracy"], "predicted" if measured_ms(row) is None else "measured"]
                     for row in rows
@@ -207,27 +249,11 @@ def trained_traces(
     return traces
 
 
-def edge_labels(data: ReportData, rows: Sequence[Row], x: Mapping[str, Any], low: float) -> list[dict[str, Any]]:
-    """Name what lies below the axis' lower end, with the accuracy its point cannot show; each on a line of its own.
-
-    `x` is the axis of the latencies: on a logarithmic one plotly places annotations by the exponent.
-    """
-    below = sorted((row for row in rows if row["accuracy"] < low), key=lambda row: known_ms(data, row))
-    first, last = x["range"]
-    places = [math.log10(known_ms(data, row)) if x.get("type") == "log" else known_ms(data, row) for row in below]
-    return [
-        {
-            "x": place,
-            "y": low,
-            "xanchor": "left" if place < (first + last) / 2 else "right",
-            "yanchor": "bottom",
-            "yshift": 10 + EDGE_LINE_PX * line,
-            "text": escape(f"{row['name']}: {percent(row['accuracy'])}, off the scale"),
-            "font": {"size": 11},
-            "showarrow": False,
-        }
-        for line, (row, place) in enumerate(zip(below, places, strict=True))
-    ]
+def off_the_scale(data: ReportData, low: float) -> str:
+    """A sentence on the trained networks below `low`, the axis' lower end; nothing where there are none."""
+    below = [row for row in timed(data, data.compare) if row["accuracy"] < low]
+    names = ", ".join(f"{row['name']} ({percent(row['accuracy'])})" for row in below)
+    return f" Off the scale, as triangles on the lower edge: {names}." if names else ""
 
 
 def latency_kind(rows: Sequence[Row]) -> str:

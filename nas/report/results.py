@@ -97,11 +97,13 @@ def front_figure(data: ReportData) -> str:
     if not evaluated(data) and not data.front and not data.presets and not timed(data, data.compare):
         return missing("Nothing has been evaluated.", search_command(data))
     finding = f"{len(data.front)} of {len(evaluated(data))} evaluated architectures form the front (steps)."
-    hidden = len(evaluated(data)) - len(data.front) - len(pareto_figure.dominated(data))
+    hidden = pareto_figure.num_left_out(data)
     finding += f" {hidden} dominated ones are not drawn." if hidden > 0 else ""
     chart = pareto_figure.pareto_front(data)
-    below = sum(row["accuracy"] < chart.layout.yaxis.range[0] for row in evaluated(data))
+    low = chart.layout.yaxis.range[0]
+    below = sum(row["accuracy"] < low for row in evaluated(data))
     finding += f" {below} of lower accuracy lie below the frame." if below else ""
+    finding += pareto_figure.off_the_scale(data, low) + " Bars are 90 % intervals of the predicted latency."
     finding += " Triangles are hand-designed patterns in the same weights." if data.presets else ""
     finding += (
         " Two kinds of accuracy: dots, steps and triangles show inherited weights on the validation split at predicted"
@@ -136,7 +138,7 @@ def front_table(data: ReportData) -> str:
     tested = {row["id"]: percent(row["accuracy"]) for row in searched(data)}
     rows: list[list[Cell]] = [
         [
-            Markup(f"<code>{escape(str(row['id']))}</code>"),
+            network(str(row["id"])),
             percent(row["accuracy"]),
             tested.get(row["id"], ABSENT),
             milliseconds(row["latency_ms"]),
@@ -152,6 +154,11 @@ def front_table(data: ReportData) -> str:
         for row in data.front
     ]
     return table("Pareto front, fastest first", FRONT_COLUMNS, rows)
+
+
+def network(identity: str) -> Markup:
+    """An architecture's id, which the page's scripts turn into a button that draws it."""
+    return Markup(f'<code data-network="{escape(identity)}">{escape(identity)}</code>')
 
 
 def measured_cell(data: ReportData, value: float | None) -> str:

@@ -22,5 +22,5 @@ def sanity_sentences(found: Row) -> list[str]:
         *([f"order of a batch predicted rightly for {order:.0%} of pairs"] if order is not None else []),
         *([f"racing saved {found['saved_share']:.0%} of the images"] if found["saved_share"] else []),
     ]
-    first = f"hypervolume {shares} with as many evaluations (replayed on the predictor)" if shares else ""
+    first = f"Hypervolume {shares} with as many evaluations (replayed on the predictor)" if shares else ""
     return [*([first] if first else []), "; ".join(parts)]

@@ -43,11 +43,11 @@ def control_hypervolumes(
     initial: Sequence[Sequence[int]] = (),
     batch: int = 20,
     seed: int = 0,
-) -> dict[str, float]:
-    """Replay other algorithms with as many evaluations: algorithm -> hypervolume at the result's reference point.
+) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Replay other algorithms with as many evaluations: algorithm -> (evaluations, hypervolume) after each batch.
 
-    Cheap figures are exact, expensive ones are those of a predictor fitted to all evaluations of the result. It takes
-    about a second and evaluates nothing.
+    Hypervolumes are at the result's reference point. Cheap figures are exact, expensive ones are those of a predictor
+    fitted to all evaluations of the result. It takes about a second and evaluates nothing.
     """
     sound = [each for each in result.evaluations if not each.failed]
     genomes = as_genomes(space, [each.genome for each in sound])
@@ -72,7 +72,7 @@ def control_hypervolumes(
             initial=initial,
             reference=result.reference_point,
         )
-        volumes[algorithm] = control.hypervolume_history[-1][1]
+        volumes[algorithm] = tuple(control.hypervolume_history)
     return volumes
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
+from nas.hardware.device import this_machine
+from nas.hardware.origin import warnings_of
 from nas.report import ReportData, render
 from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
 from nas.workflows.provenance import check_table, digest
@@ -34,8 +37,28 @@ def report(*, run: Path | None, output: Path | None) -> dict[str, Any]:
 
 def gather(run: Path) -> ReportData:
     """Collect the facts of a run; parts that no command wrote yet stay empty."""
+    newest = latest_search(run)
+    warnings, others = [], []
+    for folder in sorted(path.parent for path in run.glob("search/*/front.json")):
+        if folder != newest and folder.name == read_json(folder / "search.json")["device"]:  # not one kept from before
+            try:
+                others.append(gather_search(run, folder))
+            except NasError as error:
+                warnings.append(f"the search for {folder.name} is left out: {error}")
+    data = gather_search(run, newest)
+    return replace(
+        data,
+        compare=tuple(compare_row(row) for row in compared(run)),
+        training=tuple(read_rows(run / "training.jsonl")),
+        audit=audited(run),
+        warnings=(*data.warnings, *warnings),
+        others=tuple(others),
+    )
+
+
+def gather_search(run: Path, folder: Path) -> ReportData:
+    """Collect the facts of one device's search; `NasError` where its table is not the one it was made with."""
     manifest = read_json(run / "run.json")
-    folder = latest_search(run)
     settings, found = read_json(folder / "search.json"), read_json(folder / "front.json")
     device = settings["device"]
     table = searched_table(run, folder)
@@ -57,12 +80,18 @@ def gather(run: Path) -> ReportData:
             (int(row["evaluations"]), float(row["hypervolume"])) for row in read_csv(folder / "hypervolume.csv")
         ),
         sanity=found.get("sanity", {}),
-        compare=tuple(compare_row(row) for row in compared(run)),
         table=table.header,
-        training=tuple(read_rows(run / "training.jsonl")),
-        audit=audited(run),
         transfer=transfer_rows(run, device),
+        warnings=(*warnings_of(table, this_machine()), *warnings_in(found, limit, measured)),
     )
+
+
+def warnings_in(found: Mapping[str, Any], limit: float | None, measured: Mapping[str, Any]) -> list[str]:
+    """Say what went otherwise than asked in a search: a member of the front over the limit, or none on it."""
+    members = {row["id"] for row in found["front"]}
+    over = [name for name, each in measured.items() if name in members and limit is not None and each["ms"] > limit]
+    text = f"measured whole, {len(over)} of the front's networks exceed the limit of {limit} ms: {', '.join(over)}"
+    return [text] if over else []
 
 
 def audited(run: Path) -> dict[str, Any]:

@@ -19,13 +19,16 @@ def sanity_of(
 ) -> dict[str, Any]:
     """Give the figures; `control` maps plain algorithms to the hypervolume that a predictor expects of them.
 
-    `searched` are the candidates that were evaluated for another device before. Nothing is evaluated.
+    `control_history` maps them to its growth, as pairs of a number of evaluations and the hypervolume then. `searched`
+    are the candidates that were evaluated for another device before. Nothing is evaluated.
     """
+    histories = control_hypervolumes(
+        problem.space, problem.objectives, problem.constraints, result, initial=initial, batch=batch, seed=seed
+    )
     return {
         "hypervolume": result.hypervolume_history[-1][1],
-        "control": control_hypervolumes(
-            problem.space, problem.objectives, problem.constraints, result, initial=initial, batch=batch, seed=seed
-        ),
+        "control": {name: history[-1][1] for name, history in histories.items()},
+        "control_history": {name: [list(point) for point in history] for name, history in histories.items()},
         "num_evaluations": len(result.evaluations),
         "num_shared": sum(each.candidate in searched for each in result.evaluations),
         "num_wasted": result.num_wasted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -13,6 +14,10 @@ DIRECTIONS = ("h", "h_flip", "v", "v_flip")
 
 
 def made_up_block(rng: Random, kind: str) -> dict[str, Any]:
+    return float_block(rng, kind) | {"bits": {"basic": 8, "conv": 4}.get(kind, "fp")}
+
+
+def float_block(rng: Random, kind: str) -> dict[str, Any]:
     if kind == "ssd":
         scans = rng.sample(DIRECTIONS, rng.choice((1, 2, 4)))
         return {
@@ -51,7 +56,7 @@ def made_up_evaluation(rng: Random, number: int) -> dict[str, Any]:
         "bitops": 1e10,
         "resolution": 32,
         "feasible": latency_ms <= 1.5,
-        "architecture": {"resolution": 32, "stem": 16, "stages": stages},
+        "architecture": {"resolution": 32, "stem": "double-conv", "stages": stages},
     }
 
 
@@ -145,6 +150,7 @@ def made_up_report(seed: int = 0, evaluations: int = 300) -> ReportData:
         sanity={
             "hypervolume": 1.2,
             "control": {"random": 1.0, "local": 1.1},
+            "control_history": {"random": [[20, 0.4], [evaluations, 1.0]], "local": [[20, 0.4], [evaluations, 1.1]]},
             "num_evaluations": evaluations,
             "num_shared": 0,
             "num_wasted": 40,
@@ -162,6 +168,13 @@ def made_up_report(seed: int = 0, evaluations: int = 300) -> ReportData:
 def complete() -> ReportData:
     """A run in which everything was done."""
     return made_up_report()
+
+
+@pytest.fixture(scope="session")
+def two_devices(complete: ReportData) -> ReportData:
+    """A run that was searched for another device as well."""
+    other = replace(made_up_report(seed=1), device="a100", compare=(), audit={}, training=(), warnings=("predicted",))
+    return replace(complete, others=(other,), warnings=("the fan was loud",))
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ from nas.report.figures import (
     predicted_against_measured,
     training_curves,
 )
-from nas.report.findings import direction_shares, kind_shares
-from nas.report.pareto_figure import MAX_CLOUD, label_position, pareto_front
+from nas.report.findings import bits_shares, depth_shares, direction_shares, kind_shares
+from nas.report.pareto_figure import MAX_CLOUD, label_position, num_left_out, off_the_scale, pareto_front
 
 
 def number_of_points(chart) -> dict[str, int]:
@@ -68,18 +68,33 @@ def test_a_hand_designed_model_far_below_does_not_flatten_the_front(complete: Re
     assert trace.text[-1] == "" and trace.customdata[-1][1] == 0.01
 
 
-def test_names_on_the_lower_edge_stand_on_lines_of_their_own(complete: ReportData) -> None:
+def test_what_lies_below_the_axis_is_named_in_the_caption(complete: ReportData) -> None:
     far = [
         complete.compare[-1] | {"kind": "hand-designed", "name": name, "accuracy": 0.01} for name in ("far", "farther")
     ]
-    notes = pareto_front(replace(complete, compare=(*complete.compare, *far))).layout.annotations
-    assert [note.text for note in notes] == [f"{name}: 1.0\u00a0%, off the scale" for name in ("far", "farther")]
-    assert notes[1].yshift - notes[0].yshift > notes[0].font.size
+    data = replace(complete, compare=(*complete.compare, *far))
+    low = pareto_front(data).layout.yaxis.range[0]
+    assert off_the_scale(data, low).endswith("lower edge: far (1.0\u00a0%), farther (1.0\u00a0%).")
+    assert off_the_scale(complete, 0.0) == ""
+
+
+def test_the_front_has_its_intervals_and_points_are_named_by_the_id_that_draws_them(complete: ReportData) -> None:
+    chart = pareto_front(complete)
+    trace = next(trace for trace in chart.data if trace.name.startswith("front"))
+    assert trace.ids == tuple(row["id"] for row in complete.front)
+    for row, left, right in zip(complete.front, trace.error_x.arrayminus, trace.error_x.array, strict=True):
+        assert row["latency_ms"] - left == pytest.approx(row["latency_low_ms"])
+        assert row["latency_ms"] + right == pytest.approx(row["latency_high_ms"])
+    whole = next(trace for trace in chart.data if trace.name == "front (validation, measured)")
+    measured = {row["id"]: row["latency_ms"] for row in complete.compare}
+    assert dict(zip(whole.ids, whole.x, strict=True)) == {each: measured[each] for each in whole.ids}
+    assert set(whole.ids) == set(measured) & {row["id"] for row in complete.front}
 
 
 def test_a_large_cloud_is_thinned_and_a_failed_evaluation_is_not_drawn(complete: ReportData) -> None:
     many = complete.evaluations * 12
     assert sum(number_of_points(pareto_front(replace(complete, evaluations=many, front=()))).values()) < MAX_CLOUD + 20
+    assert num_left_out(replace(complete, evaluations=many)) > 0 == num_left_out(complete)
     failed = complete.evaluations[0] | {"id": "failed", "accuracy": math.nan}
     with_failure = replace(complete, evaluations=(*complete.evaluations, failed))
     assert number_of_points(pareto_front(with_failure)) == number_of_points(pareto_front(complete))
@@ -122,10 +137,14 @@ def test_training_curves_leave_out_epochs_without_a_value(complete: ReportData) 
 
 
 def test_the_history_of_the_search_has_one_point_per_record(complete: ReportData) -> None:
-    assert number_of_points(hypervolume(complete)) == {"hypervolume": len(complete.hypervolume)}
+    alone = replace(complete, sanity={})
+    assert number_of_points(hypervolume(alone)) == {"this search": len(complete.hypervolume)}
+    beside = number_of_points(hypervolume(complete))
+    assert beside.pop("this search") == len(complete.hypervolume)
+    assert beside == {"local search, on the predictor": 2, "random search, on the predictor": 2}
 
 
-@pytest.mark.parametrize("count", [kind_shares, direction_shares])
+@pytest.mark.parametrize("count", [kind_shares, direction_shares, bits_shares, depth_shares])
 def test_the_bars_of_every_stage_fill_up_to_one(complete: ReportData, count) -> None:
     chart = choice_shares(count(complete.front), count(complete.evaluations))
     totals: dict[str, float] = {}

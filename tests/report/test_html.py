@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -44,7 +45,9 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "script":
-            self.scripts[self.tags[-1][1].get("id") or f"script {len(self.scripts)}"] = data
+            figure = next((each["data-figure"] for tag, each in reversed(self.tags) if tag == "figure"), None)
+            name = self.tags[-1][1].get("id") or (figure if "figure" in self.open else f"script {len(self.scripts)}")
+            self.scripts[str(name)] = data
         elif self.open and self.open[-1] != "style":
             self.visible += data
 
@@ -83,13 +86,12 @@ def test_links_labels_and_figures_point_at_what_exists(page: Page) -> None:
     identities = page.attributes("id")
     assert len(identities) == len(set(identities))
     referred = [target[1:] for target in page.attributes("href")] + page.attributes("aria-labelledby")
-    assert set(referred) | set(page.attributes("data-figure")) <= set(identities)
+    assert set(referred) <= set(identities)
 
 
 def test_every_figure_has_a_caption_and_its_data(page: Page) -> None:
     names = page.attributes("data-figure")
-    expected = ("front", "fidelity", "ranking", "training", "hypervolume", "kinds", "directions")
-    assert names == [f"{name}-figure" for name in expected]
+    assert names == ["front", "fidelity", "ranking", "training", "hypervolume", "kinds", "directions", "bits", "depths"]
     assert [tag for tag, _ in page.tags].count("figcaption") == len(names)
     assert all(json.loads(page.scripts[name])["data"] for name in names)
 
@@ -103,9 +105,35 @@ def test_headings_run_in_order(page: Page) -> None:
 
 def test_the_embedded_data_are_the_data(page: Page, complete: ReportData) -> None:
     data = json.loads(page.scripts["report-data"])
-    assert data["evaluations"] == list(complete.evaluations)
+    (device,) = data["devices"]
+    evaluations = device["evaluations"]
+    assert [dict(zip(evaluations["columns"], row, strict=True)) for row in evaluations["rows"]] == [
+        row | {"architecture": numbered(row["architecture"], data["blocks"])} for row in complete.evaluations
+    ]
     assert data["compare"] == list(complete.compare)
-    assert {part for part, _ in DOWNLOADS} - {""} <= set(data)
+    assert {part for part, _ in DOWNLOADS} - {""} <= set(data) | set(device)
+    assert [f"block-{number}" for number in range(len(data["blocks"]))] == [
+        name for name in page.attributes("id") if name.startswith("block-")
+    ]
+
+
+def numbered(architecture: dict[str, Any], blocks: list[dict[str, Any]]) -> dict[str, Any]:
+    """An architecture with the place among all distinct blocks instead of each block."""
+    stages = [stage | {"blocks": [blocks.index(each) for each in stage["blocks"]]} for stage in architecture["stages"]]
+    return architecture | {"stages": stages}
+
+
+def test_every_device_has_its_own_panels_and_nothing_of_the_run_is_shown_twice(two_devices: ReportData) -> None:
+    page = Page(render(two_devices))
+    assert page.open == []
+    assert page.attributes("value") == ["cpu", "a100"]
+    identities = page.attributes("id")
+    assert len(identities) == len(set(identities))
+    assert page.attributes("data-device") == ["cpu", "a100"] * sum(each.per_device for each in SECTIONS)
+    assert page.attributes("data-figure").count("front") == 2
+    assert page.attributes("data-figure").count("training") == 1
+    for warning in ("the fan was loud", "predicted"):
+        assert page.visible.count(warning) >= 1
 
 
 def test_tables_hold_every_network_of_the_front_with_its_command(page: Page, complete: ReportData) -> None:
@@ -121,7 +149,7 @@ def test_a_page_without_any_result_has_every_section_and_says_what_adds_it(empty
     page = Page(render(empty))
     assert page.open == []
     assert page.attributes("data-figure") == []
-    for name, title, _ in SECTIONS:
+    for name, title, *_ in SECTIONS:
         assert name in page.attributes("id")
         assert title in page.visible
     for command in ("nas search --device cpu --max-latency 5ms", "nas finetune", "nas compare", "nas profile"):
@@ -161,7 +189,9 @@ def test_hostile_text_stays_text_wherever_it_stands(complete: ReportData, page: 
     assert attacked.open == []
     assert {tag for tag, _ in attacked.tags} == {tag for tag, _ in page.tags}
     assert attacked.attributes("onerror") == []
-    assert [tag for tag, _ in attacked.tags].count("script") == [tag for tag, _ in page.tags].count("script")
+    figures = {each: len(each.attributes("data-figure")) for each in (attacked, page)}  # an attack may leave no choice
+    scripts = {each: [tag for tag, _ in each.tags].count("script") for each in (attacked, page)}
+    assert scripts[attacked] - figures[attacked] == scripts[page] - figures[page]
     assert json.loads(attacked.scripts["report-data"])["title"] == HOSTILE
     assert HOSTILE in attacked.visible
 

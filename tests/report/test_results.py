@@ -5,7 +5,7 @@ from dataclasses import replace
 from html import unescape
 
 from nas.report import ReportData
-from nas.report.drawing import ARROWS, block_box, kinds_of, strips
+from nas.report.drawing import block_box, kinds_of, strips
 from nas.report.evidence import fidelity
 from nas.report.results import answer, comparison, front_figure, front_table
 from nas.report.wording import milliseconds, percent, points
@@ -66,16 +66,17 @@ def test_an_architecture_is_drawn_block_by_block(complete: ReportData) -> None:
         architecture = row["architecture"]
         html = strips(architecture, kinds_of([row]))
         number_of_blocks = sum(len(stage["blocks"]) for stage in architecture["stages"])
-        assert html.count('class="block"') == number_of_blocks + 1  # the stem
-        assert html.count('class="stage"') == len(architecture["stages"]) + 1
+        assert html.count('class="block"') == number_of_blocks
+        assert html.count('class="block plain"') == 2  # the stem and the classifier
+        assert html.count('class="stage"') == len(architecture["stages"]) + 2
 
 
-def test_a_block_shows_its_scans_as_arrows_and_its_bits_only_if_quantised() -> None:
+def test_a_block_shows_its_scans_as_grids_and_its_bits_only_if_quantised() -> None:
     block = {"kind": "ssd", "directions": ["h", "v_flip"], "mode": "group", "heads": 4, "bits": "fp"}
-    shown = words(block_box(block, ["ssd"]))
-    assert shown == f"ssd {ARROWS['h']} {ARROWS['v_flip']} group heads 4"
-    assert "8 bits" in words(block_box(block | {"bits": 8}, ["ssd"]))
-    assert "spiral" in words(block_box(block | {"directions": ["spiral"]}, ["ssd"]))
+    html = block_box(block, ["ssd"])
+    assert words(html) == "ssd h v_flip group heads 4"
+    assert re.findall(r'href="#scan-(\w+)"', html) == ["h", "v_flip"]
+    assert "8 bit" in words(block_box(block | {"bits": 8}, ["ssd"]))
 
 
 def test_numbers_are_printed_with_their_precision() -> None:

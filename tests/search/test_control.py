@@ -39,7 +39,7 @@ def test_the_replay_says_about_what_the_plain_searches_really_find(constraints):
     result = search(Named(), objectives=OBJECTIVES, constraints=constraints, budget=100)
     replayed = control_hypervolumes(Named(), OBJECTIVES, constraints, result)
     assert replayed.keys() == {"random", "local"}
-    for name, volume in replayed.items():
+    for name, history in replayed.items():
         real = search(
             Named(),
             objectives=OBJECTIVES,
@@ -48,8 +48,9 @@ def test_the_replay_says_about_what_the_plain_searches_really_find(constraints):
             budget=100,
             reference=result.reference_point,
         )
-        assert volume == pytest.approx(real.hypervolume_history[-1][1], rel=0.25)
-    assert replayed["random"] < result.hypervolume_history[-1][1]
+        assert history[-1][0] == real.hypervolume_history[-1][0] == 100
+        assert history[-1][1] == pytest.approx(real.hypervolume_history[-1][1], rel=0.25)
+    assert replayed["random"][-1][1] < result.hypervolume_history[-1][1]
 
 
 def test_a_replay_evaluates_nothing_expensive_and_repeats_itself():

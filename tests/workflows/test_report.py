@@ -70,3 +70,26 @@ def test_a_report_that_cannot_be_made_says_why(finished):
     shutil.rmtree(RUN / "search")
     with pytest.raises(NasError, match="no finished search"):
         report(run=RUN, output=None)
+
+
+def test_a_page_on_several_devices_has_every_newest_search_and_says_what_it_leaves_out(nas, workspace, write_toy_table):
+    write_toy_table(workspace, device="phone", scale=10.0)
+    assert nas("search", "--device", "cpu", "--device", "phone", "--budget", 10, "--quiet").code == 0
+    assert nas("search", "--device", "phone", "--budget", 12, "--quiet").code == 0  # the first is kept as phone-1
+    data = gather(RUN)
+    assert (data.device, len(data.evaluations)) == ("phone", 12)
+    assert [(each.device, len(each.evaluations)) for each in data.others] == [("cpu", 10)]
+    assert data.warnings == ()
+    write_toy_table(workspace, seed=4)  # the table of the cpu is measured again
+    data = gather(RUN)
+    assert data.others == ()
+    assert any("the search for cpu is left out" in text for text in data.warnings)
+
+
+def test_a_front_that_exceeds_the_limit_when_it_is_measured_is_a_warning(finished):
+    path = RUN / "search/cpu/measured.json"
+    measured = json.loads(path.read_text())
+    slow = min(front_ids())
+    path.write_text(json.dumps(measured | {slow: measured[slow] | {"ms": 9.0}}))
+    (text,) = gather(RUN).warnings
+    assert "1 of the front's networks exceed the limit of 5.0 ms" in text and slow in text

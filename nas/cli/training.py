@@ -1,0 +1,210 @@
+"""The commands that train: supernets, picked subnets, models beside them, networks alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.options import AsJson, CheckFailed, Quiet, Resume, Run, Seed, Set, give, talk_of
+
+
+def train_supernet_command(
+    space: Annotated[str | None, typer.Option("--space", help="A shipped space or a YAML file.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="A data set's name, or imagefolder:PATH.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of the new run, or of the one to resume.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share every batch (Ray).")] = 1,
+    config: Annotated[Path | None, typer.Option("--config", help="Run a run's config.yaml again.")] = None,
+    resume: Resume = False,
+    overrides: Set = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Everything random follows from it [0].")] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one weight-sharing supernet.
+
+    \b
+    Examples:
+      nas train-supernet --space scan-mix-tiny --data cluttered-digits --epochs 20
+      nas train-supernet --space my_space.yaml --data imagefolder:photos@64 --set learning_rate=1e-3
+      nas train-supernet --space scan-mix-tiny --data cluttered-digits --workers 2
+      nas train-supernet --resume
+    """
+    from nas.config import TrainingOptions, make_settings, read_config
+    from nas.run_dir import find_run
+
+    options: dict[str, Any] = {}
+    if config is not None or resume:
+        options = read_config(config if config is not None else find_run(run) / "config.yaml")
+    given = {"space": space, "data": data, "seed": seed}
+    options |= {name: value for name, value in given.items() if value is not None}
+    for name in ("space", "data"):
+        if name not in options:
+            example = {"space": "scan-mix-tiny", "data": "cluttered-digits"}[name]
+            raise typer.BadParameter(f"say which: --{name} {example}", param_hint=f"--{name}")
+    chosen = make_settings(TrainingOptions, options)
+    settings = {**chosen.settings, **({"epochs": epochs} if epochs is not None else {})}
+
+    from nas.workflows.train_supernet import train_supernet
+
+    result = train_supernet(
+        space=chosen.space,
+        data=chosen.data,
+        run=run,
+        seed=chosen.seed,
+        resume=resume,
+        overrides=overrides or [],
+        settings=settings,
+        now=datetime.now(),
+        talk=talk_of(quiet),
+        workers=workers,
+    )
+    reached = f"largest {result['accuracy_largest']:.1%}, smallest {result['accuracy_smallest']:.1%} (validation)"
+    following = f"next: nas profile --device cpu --run {result['run']}"
+    give(result, as_json, [f"supernet: {result['run']}, {reached}", following])
+
+
+def finetune_command(
+    pick: Annotated[list[str] | None, typer.Option("--pick", help="best, knee, smallest, all or an id.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
+    start: Annotated[str, typer.Option("--from", help="Weights to begin with: inherited or scratch.")] = "inherited",
+    trials: Annotated[int, typer.Option("--trials", min=0, help="Recipes to try for each network before.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that try them, on Ray from two on.")] = 1,
+    ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Train by RUN/models/ID/recipe.yaml again.")] = None,
+    run: Run = None,
+    overrides: Set = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train picked subnets for their own sake and judge them on the test split.
+
+    With --trials the recipe of each is tuned on the validation split first; killed, the same command goes on.
+
+    \b
+    Examples:
+      nas finetune --pick best
+      nas finetune --pick best --pick knee --pick smallest --epochs 8
+      nas finetune --pick best --trials 8
+      nas finetune --pick best --recipe runs/first/models/ID/recipe.yaml
+    """
+    from nas.config import read_config
+    from nas.hardware.origin import described_row
+    from nas.workflows.finetune import finetune
+
+    settings = {**(read_config(recipe) if recipe else {}), **({"epochs": epochs} if epochs is not None else {})}
+    result = finetune(
+        run=run,
+        picks=pick or ["best"],
+        start=start,
+        seed=seed,
+        settings=settings,
+        overrides=overrides or [],
+        talk=talk_of(quiet),
+        trials=trials,
+        num_workers=workers,
+        ray_address=ray_address,
+    )
+    lines = [
+        f"{model['id']}: {model['accuracy']:.2%} on the test split after {model['epochs']} epochs "
+        f"(inherited {model['inherited_accuracy']:.2%} on validation), {described_row(model, result['table'])}"
+        for model in result["models"]
+    ]
+    give(result, as_json, [*lines, "next: nas compare"])
+
+
+def compare_command(
+    models: Annotated[
+        str, typer.Option("--models", help="timm models and presets of the space; NAME@64 sets the input size.")
+    ] = "resnet10t,mobilenetv3_small_050,lcnet_050",
+    device: Annotated[str, typer.Option("--device", help="The device of the search: measured if here.")] = "cpu",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each; from two on verdicts have a p.")] = 1,
+    pretrained: Annotated[
+        Path | None, typer.Option("--pretrained", help="Folder with NAME.safetensors or NAME.pth of timm models.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="As in nas finetune, where recipes are tuned.")] = 1,
+    ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
+    run: Run = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train hand-designed timm models by the same recipe, and measure them with the same harness.
+
+    \b
+    Examples:
+      nas compare
+      nas compare --models resnet18,mobilenetv3_small_050@64,vit_tiny_patch16_224@32/4 --seeds 3
+    """
+    from nas.workflows.compare import compare
+
+    names = [name for name in models.split(",") if name.strip()]
+    result = compare(
+        run=run,
+        device=device,
+        models=names,
+        seed=seed,
+        seeds=seeds,
+        pretrained=pretrained,
+        num_workers=workers,
+        ray_address=ray_address,
+        talk=talk_of(quiet),
+    )
+    scope = result["table"]
+    lines = [
+        f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms "
+        f"{row['provenance']}{'' if row['provenance'] == 'measured' else ', never measured'}"
+        for row in result["models"]
+    ]
+    lines.append(f"latencies: whole networks, {device}, {scope['backend']} {scope['dtype']} batch {scope['batch']}")
+    lines += [f"{row['rival']}: {row['verdict']}" for row in result["models"] if row.get("verdict")]
+    give(result, as_json, [*lines, "next: nas report"])
+
+
+def audit_command(
+    subnets: Annotated[int, typer.Option("--subnets", min=3, help="Networks trained alone, from scratch.")] = 12,
+    presets: Annotated[bool, typer.Option("--presets", help="The presets of the space as well.")] = False,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Whose table to audit [that of the newest search, else cpu].")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Trainings per network; from two on the noise ceiling is printed.")
+    ] = 1,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Of each [those of the supernet].")] = None,
+    run: Run = None,
+    overrides: Set = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how far the numbers can be trusted: inherited against stand-alone accuracy, table against whole networks.
+
+    Killed, it goes on when it is started again. Exit code 4: the order may be chance (the 95 % interval of Kendall's
+    tau begins at 0 or below), or the latency table failed its validation.
+
+    \b
+    Examples:
+      nas audit --subnets 24
+      nas audit --subnets 12 --presets --seeds 2 --device cpu
+    """
+    from nas.workflows.audit import audit, audit_lines
+
+    settings = {"epochs": epochs} if epochs is not None else {}
+    found = audit(
+        run=run,
+        subnets=subnets,
+        presets=presets,
+        device=device,
+        seeds=seeds,
+        seed=seed,
+        settings=settings,
+        overrides=overrides or [],
+        talk=talk_of(quiet),
+    )
+    give(found, as_json, [*audit_lines(found), "next: nas report"])
+    if found["failed"]:
+        raise CheckFailed("; ".join(found["failed"]))

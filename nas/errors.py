@@ -22,8 +22,8 @@ class UsageError(NasError):
     """The command line itself is wrong; the command exits with 2 instead of 3."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Say which known name is close to `name`, then list what is known.
+def did_you_mean(name: str, known: Iterable[str], label: str = "Known") -> str:
+    """Say which known name is close to `name`, then list what is known under `label`.
 
     >>> did_you_mean("a10", ["a100", "h200"])
     "Did you mean 'a100'? Known: a100, h200"
@@ -31,4 +31,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(str(item) for item in known)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     start = f"Did you mean '{close[0]}'? " if close else ""
-    return f"{start}Known: {', '.join(names)}"
+    return f"{start}{label}: {', '.join(names) or 'none'}"

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nas.errors import NasError
+from nas.errors import NasError, did_you_mean
 
 RUNS = Path("runs")
 SCHEMA_VERSION = 1
@@ -37,7 +37,8 @@ def find_run(path: Path | None) -> Path:
     """Give an existing run: `path`, or the newest folder under `runs/`; `NasError` where there is none."""
     if path is not None:
         if not (path / "run.json").is_file():
-            raise NasError(f"{path} is not a run: it has no run.json", f"Runs here: {', '.join(run_names()) or 'none'}")
+            hint = did_you_mean(path.name, run_names(), "Runs here")
+            raise NasError(f"{path} is not a run: it has no run.json", hint)
         return path
     runs = [RUNS / name for name in run_names()]
     if not runs:

@@ -1,6 +1,8 @@
 import json
 import shlex
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -73,7 +75,6 @@ def test_without_a_command_the_help_is_shown(nas):
         (["train-supernet", "--space", "toy"], "--data cluttered-digits"),
         (["train-supernet", "--space", "toy", "--data", "digits", "--set", "epochs"], "--set epochs=20"),
         (["train-supernet", "--space", "toy", "--data", "digits", "--set", "epochs=[1"], "not YAML"),
-        (["show"], "Missing argument"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_how_it_is_right(nas, here, words, said):
@@ -88,7 +89,8 @@ def test_wrong_usage_exits_with_2_and_says_how_it_is_right(nas, here, words, sai
     ("words", "said"),
     [
         (["search", "--device", "cpx"], "no latency table for device 'cpx'. Did you mean 'cpu'"),
-        (["search", "--device", "cpu", "--run", "runs/tini"], "Runs here: tiny"),
+        (["search", "--device", "cpu", "--run", "runs/tini"], "Did you mean 'tiny'? Runs here: tiny"),
+        (["show", "architecture", '{"resolution":16,"stages":[{"width":8,"blocks":[{"kind":"no"}]}]}'], "no kind of"),
         (["search", "--device", "cpu", "--algorithm", "nsga"], "Did you mean 'nsga2'"),
         (["search", "--device", "cpu", "--max-latency", "1us"], "the smallest reachable latency is"),
         (["train-supernet", "--space", "toi", "--data", "digits"], "Did you mean 'toy'"),
@@ -133,6 +135,16 @@ def test_an_unknown_model_names_the_close_match(nas, workspace):
     assert "timm has no model 'resnet10tt'. Did you mean 'resnet10t'" in told.err
 
 
+def test_facts_are_shown_a_line_each_and_what_is_pasted_elsewhere_stays_json(nas, workspace):
+    told = nas("show").out
+    assert "spaces\n" in told and "  toy: 48 architectures\n" in told
+    assert "onnxruntime fp32 batch 1, toy: measured 2026-01-01" in told
+    assert "  tiny: toy on digits" in told
+    shown = dict(line.split(": ", 1) for line in nas("show", "space", "toy").out.splitlines() if ": " in line)
+    assert json.loads(shown["definition"])["name"] == "toy"
+    assert json.loads(nas("show", "space", "toy", "--json").out)["definition"] == json.loads(shown["definition"])
+
+
 def test_a_failed_check_exits_with_4_after_its_result(nas, here, monkeypatch, one_json):
     from nas.workflows import profile
 
@@ -145,10 +157,24 @@ def test_a_failed_check_exits_with_4_after_its_result(nas, here, monkeypatch, on
     assert told.err.startswith("check failed: ")
 
 
+def test_the_shell_completes_commands_and_options(spawn, here, monkeypatch):
+    for words, completed in (("nas sea", "search"), ("nas search --max-l", "--max-latency")):
+        monkeypatch.setenv("_NAS_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+        out, _ = spawn(cwd=here).communicate()
+        assert out.split() == [completed]
+
+
+def test_python_m_nas_is_nas(here):
+    done = subprocess.run([sys.executable, "-m", "nas", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("nas 0.")
+
+
 def test_a_bug_is_not_dressed_up(nas, here, monkeypatch):
     from nas.workflows import show
 
-    def broken(thing, name):
+    def broken(thing, name, now):
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(show, "show", broken)
@@ -220,6 +246,8 @@ def test_without_run_the_newest_run_is_used(nas, workspace):
         (["profile", "--device", "my box"], "nas profile --device 'my box' --resume"),
         (["finetune", "--pick", "best"], "nas finetune --pick best"),
         (["demo"], "nas demo"),
+        (["demo", "--run", "runs/a", "--minutes", "5"], "nas demo --minutes 5"),
+        (["demo", "--minutes", "5", "--run=runs/a"], "nas demo --minutes 5"),
         ([], "nas"),
     ],
 )

@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_task_that_fails_does_not_say_that_it_is_done(capsys, clock):
         advance(1, "")
         raise KeyboardInterrupt
     assert "done" not in capsys.readouterr().err
+
+
+def test_a_bar_has_no_colours_where_the_user_wants_none(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for wanted in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", wanted)
+        with Talk().task("train", 10) as advance:
+            advance(10, "")
+        assert bool(re.search("\x1b\\[[0-9;]*3[0-9]", capsys.readouterr().err)) == (not wanted)
 
 
 def test_on_a_terminal_a_bar_is_drawn_on_stderr(capsys, monkeypatch):

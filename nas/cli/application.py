@@ -70,7 +70,13 @@ def options(
 
 
 def resume_command(argv: list[str]) -> str:
-    """Write the command that continues an interrupted one, or begins it again where it cannot be continued."""
+    """Write the command that continues an interrupted one, or begins it again where it cannot be continued.
+
+    A demo begins again in a folder of its own: its `--run` holds a run by now.
+    """
+    if argv[:1] == ["demo"]:
+        kept = [word for word, before in zip(argv, ["", *argv], strict=False) if "--run" not in (word, before)]
+        return shlex.join(["nas", *(word for word in kept if not word.startswith("--run="))])
     words = [word for word in argv if word != "--resume"]
     return shlex.join(["nas", *words, *(["--resume"] if words and words[0] in RESUMABLE else [])])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no talk.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue where an interrupted run stopped.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")]
+PASTED = ("architecture", "definition")  # what a person copies as a whole
 
 
 class CheckFailed(Exception):
@@ -45,6 +46,32 @@ def talk_of(quiet: bool) -> Any:
 def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
     """Print a command's result: JSON, or its last lines for a person."""
     if as_json:
-        print(json.dumps(result))
+        print(json.dumps(result, default=str))
     else:
         print("\n".join(lines))
+
+
+def described(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Write facts for a person: a line each, parts below their names; what can be pasted elsewhere stays JSON."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping) and value and name not in PASTED:
+            yield f"{indent}{name}"
+            yield from described(value, f"{indent}  ")
+        elif isinstance(value, list) and all(isinstance(each, str) for each in value) and len(", ".join(value)) > 100:
+            yield f"{indent}{name}"
+            yield from (f"{indent}  {each}" for each in value)
+        else:
+            yield f"{indent}{name}: {in_words(value)}"
+
+
+def in_words(value: Any) -> str:
+    """Write one fact: numbers with four digits, lists with commas, structures as JSON."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list) and all(isinstance(each, str | int) for each in value):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, Mapping | list):
+        return json.dumps(value, default=str) if value else "none"
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else "yes" if value else "no"
+    return str(value)

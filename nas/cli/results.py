@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, Quiet, Run, Seed, give, talk_of
+from nas.cli.options import AsJson, CheckFailed, Quiet, Run, Seed, described, give, talk_of
 
 
 def demo_command(
@@ -85,7 +84,9 @@ def report_command(
 
 
 def show_command(
-    thing: Annotated[str, typer.Argument(help="space, device, architecture or run.")],
+    thing: Annotated[
+        str | None, typer.Argument(help="space, device, architecture or run; without it, all there is.")
+    ] = None,
     name: Annotated[str | None, typer.Argument(help="Its name; without it, all are listed.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Price this timm model on the device; NAME@288.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images per call [1].")] = None,
@@ -98,6 +99,7 @@ def show_command(
 
     \b
     Examples:
+      nas show
       nas show space scan-mix-tiny
       nas show device cpu
       nas show device a100 --model resnet50 --batch 128 --dtype fp16 --json
@@ -105,5 +107,6 @@ def show_command(
     from nas.workflows.show import show
 
     asked = {"model": model, "batch": batch, "dtype": dtype}
-    result = show(thing, name, **{option: value for option, value in asked.items() if value is not None})
-    give(result, as_json, [f"{key}: {json.dumps(value, default=str)}" for key, value in result.items()])
+    given = {option: value for option, value in asked.items() if value is not None}
+    result = show(thing, name, now=datetime.now(), **given)
+    give(result, as_json, list(described(result)))

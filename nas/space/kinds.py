@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nas.errors import did_you_mean
-from nas.space.architecture import Setting
+from nas.errors import NasError, did_you_mean
+from nas.space.architecture import Architecture, Block, Setting
 from nas.space.scan import scan_names
 
 # Of every BRANCHES channels of a large-kernel block one sees a square, one a row, one a column; the rest pass through.
@@ -92,6 +92,32 @@ KINDS: Mapping[str, Mapping[str, Callable[[Any], str | None]]] = {
 def hidden_width(width: int, expansion: float) -> int:
     """Give the inner channels of a block: the nearest whole number to `width` x `expansion`."""
     return round(width * expansion)
+
+
+def check_blocks(architecture: Architecture) -> None:
+    """Refuse an architecture that no supernet could hold: `NasError` names the kind or the setting that is wrong."""
+    for number, stage in enumerate(architecture.stages, 1):
+        for block in stage.blocks:
+            why = wrong_block(block, stage.width)
+            if why is not None:
+                raise NasError(f"stage {number} of this architecture: {why[0]}", why[1])
+
+
+def wrong_block(block: Block, width: int) -> tuple[str, str] | None:
+    """Say what is wrong with a block and how it is right; None where it can be built."""
+    if block.kind not in KINDS:
+        return f"no kind of block '{block.kind}'", did_you_mean(block.kind, KINDS)
+    settings, known = dict(block.settings), KINDS[block.kind]
+    for name in [name for name in known if name not in settings and name != "mode"]:
+        return f"a {block.kind} block has no {name}", f"Its settings: {', '.join(known)}"
+    for name, value in settings.items():
+        if name not in known:
+            return f"a {block.kind} block has no setting '{name}'", did_you_mean(name, known)
+        fault = known[name](list(value) if isinstance(value, tuple) else value)
+        if fault is not None:
+            return f"{name} {value!r} of a {block.kind} block", f"It {fault}"
+    fault = misfit(block.kind, width, settings)
+    return None if fault is None else (f"a {block.kind} block does not fit", fault)
 
 
 def is_active(setting: str, settings: Mapping[str, Setting]) -> bool:

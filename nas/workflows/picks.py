@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,5 +54,6 @@ def rows_of(front: Sequence[Mapping[str, Any]], pick: str) -> list[Mapping[str, 
         return [front[knee(costs)]]
     found = [row for row in front if row["id"] == pick]
     if not found:
-        raise NasError(f"the front has no '{pick}'", did_you_mean(pick, [*PICKS, *(row["id"] for row in front)]))
+        close = difflib.get_close_matches(pick, [row["id"] for row in front], n=1)
+        raise NasError(f"the front has no '{pick}'", f"{did_you_mean(pick, [*PICKS, *close])}, or any id of front.csv")
     return found

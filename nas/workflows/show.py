@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError, did_you_mean
 from nas.hardware.device_spec import DeviceSpec, device_name, load_spec, spec_files
-from nas.run_dir import find_run, read_json, read_rows, run_names
+from nas.run_dir import RUNS, find_run, read_json, read_rows, run_names
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
+from nas.space.kinds import check_blocks
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
 from nas.units import format_count
 
 
-def show(thing: str, name: str | None, **asked: Any) -> dict[str, Any]:
-    """Describe a space, device, architecture or run; without a name list them.
+def show(thing: str | None, name: str | None, *, now: datetime, **asked: Any) -> dict[str, Any]:
+    """Describe a space, device, architecture or run; without a name list them, without a thing list all there is.
 
-    `asked` of a device, `model`, `batch` and `dtype`, prices a timm model on it.
+    `asked` of a device, `model`, `batch` and `dtype`, prices a timm model on it. Ages are those at `now`.
     """
+    if thing is None:
+        return show_space(None, now) | show_device(None, now) | show_run(None, now)
     if thing not in SHOWN:
         raise NasError(f"nothing called '{thing}' can be shown", did_you_mean(thing, SHOWN))
     if asked:
         return show_model(thing, name, **asked)
-    return SHOWN[thing](name)
+    return SHOWN[thing](name, now)
 
 
-def show_space(name: str | None) -> dict[str, Any]:
+def show_space(name: str | None, now: datetime) -> dict[str, Any]:
     """Size of a space and the costs of its ends."""
     if name is None:
         return {"spaces": {each: f"{SearchSpace.load(each).size:.3g} architectures" for each in shipped_spaces()}}
@@ -55,7 +59,7 @@ def describe_cost(architecture: Architecture, num_classes: int) -> str:
     return f"{format_count(cost.num_params)} parameters, {format_count(cost.macs)} MACs"
 
 
-def show_device(name: str | None) -> dict[str, Any]:
+def show_device(name: str | None, now: datetime) -> dict[str, Any]:
     """The latency table of a device, with provenance, age and validation, and its data sheet."""
     from nas.hardware.catalogue import tables_here
     from nas.hardware.device import foreign, known_devices, this_machine
@@ -63,7 +67,7 @@ def show_device(name: str | None) -> dict[str, Any]:
 
     if name is None:
         sheets = {device: sheet_line(load_spec(device)) for device in spec_files()}
-        tables = {device: [table_line(header) for _, header in tables_here(device)] for device in known_devices()}
+        tables = {device: [table_line(header, now) for _, header in tables_here(device)] for device in known_devices()}
         return {"devices": tables, "data sheets": sheets, "this machine": this_machine().fingerprint}
     sheet = {"data sheet": asdict(load_spec(name))} if device_name(name) in spec_files() else {}
     if sheet and not tables_here(name):
@@ -89,21 +93,29 @@ def show_device(name: str | None) -> dict[str, Any]:
         "provenance": table.header["provenance"],
         "measured on this machine": not predicted and not foreign(table.header, this_machine()),
         "validation": validation,
-        "all tables": [table_line(header) for _, header in tables_here(name)],
+        "all tables": [table_line(header, now) for _, header in tables_here(name)],
         **sheet,
     }
 
 
-def table_line(header: dict[str, Any]) -> str:
+def table_line(header: dict[str, Any], now: datetime) -> str:
     """A table in a line: what it holds for, where it comes from, when, and how it was judged."""
     found = f"{header['backend']} {header['dtype']} batch {header['batch']}, {header['space']}: {header['provenance']}"
     if "date" in header:
-        found += f" {header['date'][:10]}"
+        found += f" {header['date'][:10]}, {age(header['date'], now)}"
     judged = header["validation"]
     if "mape" in judged:
         found += f", held-out MAPE {judged['mape']:.1%}, tau {judged['kendall_tau']:.2f}"
         found += "" if judged.get("trustworthy", True) else " (not trustworthy)"
     return found
+
+
+def age(date: str, now: datetime) -> str:
+    """Say how many days ago an ISO date was; dates without a zone are in UTC, `now` without one is local."""
+    then = datetime.fromisoformat(date)
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    days = (now.astimezone(UTC) - then).days
+    return "today" if days < 1 else f"{days} day{'s' * (days > 1)} old"
 
 
 def sheet_line(spec: DeviceSpec) -> str:
@@ -153,7 +165,7 @@ def show_model(
     }
 
 
-def show_architecture(name: str | None) -> dict[str, Any]:
+def show_architecture(name: str | None, now: datetime) -> dict[str, Any]:
     """An architecture, given as its JSON or as the id of a member of the newest front."""
     from nas.workflows.picks import pick_rows, read_front
     from nas.workflows.run_space import run_space
@@ -162,6 +174,7 @@ def show_architecture(name: str | None) -> dict[str, Any]:
         raise NasError("which architecture?", "nas show architecture ID, with an id of the front, or its JSON")
     if name.lstrip().startswith("{"):
         architecture = Architecture.from_json(name)
+        check_blocks(architecture)
         return {"id": architecture.id, "architecture": architecture.to_dict(), "cost": describe_cost(architecture, 10)}
     run = find_run(None)
     row = dict(pick_rows(read_front(run), [name])[0])
@@ -173,10 +186,10 @@ def show_architecture(name: str | None) -> dict[str, Any]:
     }
 
 
-def show_run(name: str | None) -> dict[str, Any]:
+def show_run(name: str | None, now: datetime) -> dict[str, Any]:
     """A run: what it was made with and what it holds."""
     if name is None:
-        return {"runs": run_names()}
+        return {"runs": {run: run_line(RUNS / run) for run in run_names()}}
     run = find_run(Path(name) if Path(name).exists() else Path("runs") / name)
     manifest = read_json(run / "run.json")
     rows = read_rows(run / "training.jsonl")
@@ -188,6 +201,17 @@ def show_run(name: str | None) -> dict[str, Any]:
         "searches": sorted(path.parent.name for path in run.glob("search/*/front.json")),
         "models": sorted(path.parent.name for path in run.glob("models/*/model.json")),
     }
+
+
+def run_line(run: Path) -> str:
+    """A run in a line: its space and data, when it was begun, how far it came."""
+    manifest = read_json(run / "run.json")
+    rows = read_rows(run / "training.jsonl")
+    searches = sorted(path.parent.name for path in run.glob("search/*/front.json"))
+    parts = [f"{manifest['space']} on {manifest['data']}, {manifest['created'][:16].replace('T', ' ')}"]
+    parts.append(f"{rows[-1]['epoch']} epochs" if rows else "not trained yet")
+    parts += [f"searched for {', '.join(searches)}"] if searches else []
+    return "; ".join(parts)
 
 
 SHOWN = {"space": show_space, "device": show_device, "architecture": show_architecture, "run": show_run}

@@ -54,6 +54,14 @@ def format_milliseconds(milliseconds: float) -> str:
     return f"{milliseconds / MILLISECONDS['ns']:.3g} ns"
 
 
+def format_seconds(seconds: float) -> str:
+    """Two significant digits in the unit that suits: `45 s`, `12 min`, `3.2 h`, `2.1 days`."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
+    return f"{float(f'{seconds:.2g}'):g} s"
+
+
 def format_count(count: float) -> str:
     """Three significant digits: `1.25 M`."""
     for unit in ("G", "M", "k"):

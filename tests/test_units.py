@@ -10,6 +10,7 @@ from nas.units import (
     format_bytes,
     format_count,
     format_milliseconds,
+    format_seconds,
     parse_bytes,
     parse_count,
     parse_milliseconds,
@@ -84,3 +85,10 @@ def test_what_is_no_positive_number_is_a_usage_error(parse, text):
 def test_an_unknown_unit_lists_the_known_ones(parse, text):
     with pytest.raises(UsageError, match=r"unknown unit.*Known units: "):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.42, "0.42 s"), (89.0, "89 s"), (754.0, "13 min"), (9000.0, "2.5 h"), (3e5, "3.5 days")]
+)
+def test_seconds_are_written_in_the_unit_that_suits(seconds, text):
+    assert format_seconds(seconds) == text

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from nas.errors import UsageError
+from nas.units import format_seconds
 
 Run = Annotated[Path | None, typer.Option("--run", help="The run's folder; default: the newest under runs/.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Everything random follows from it.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no talk.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue where an interrupted run stopped.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, how large and how long; then stop.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")]
 PASTED = ("architecture", "definition")  # what a person copies as a whole
 
@@ -49,6 +51,14 @@ def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
         print(json.dumps(result, default=str))
     else:
         print("\n".join(lines))
+
+
+def give_plan(plan: dict[str, Any], as_json: bool) -> None:
+    """Print what a command would do, and how long it would take."""
+    seconds = plan.get("estimated_seconds")
+    ends = [] if seconds is None else [f"estimated time: {format_seconds(seconds)} on this machine as busy as it is"]
+    facts = {name: value for name, value in plan.items() if name != "estimated_seconds"}
+    give({"dry_run": plan}, as_json, [*described(facts), *ends, "nothing was done: --dry-run"])
 
 
 def described(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:

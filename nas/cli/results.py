@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, Quiet, Run, Seed, described, give, talk_of
+from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Run, Seed, described, give, give_plan, talk_of
 
 
 def demo_command(
@@ -37,6 +37,7 @@ def export_command(
     dtype: Annotated[str, typer.Option("--dtype", help="fp32, or fp16 for onnx and openvino.")] = "fp32",
     output: Annotated[Path | None, typer.Option("--output", help="Folder to write to [RUN/exports/ID].")] = None,
     run: Run = None,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -50,6 +51,11 @@ def export_command(
     """
     from nas.workflows.export import export
 
+    if dry_run:
+        from nas.workflows.rehearsal import rehearse_export
+
+        give_plan(rehearse_export(run=run, pick=pick, form=form, dtype=dtype, output=output), as_json)
+        return
     result = export(run=run, pick=pick, form=form, dtype=dtype, output=output, talk=talk_of(quiet))
     found = result["files"][Path(result["file"]).name]
     parity = found["parity"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, Quiet, Resume, Run, Seed, give, talk_of, unit
+from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Resume, Run, Seed, give, give_plan, talk_of, unit
 from nas.units import parse_bytes, parse_count, parse_milliseconds
 
 
@@ -28,6 +27,7 @@ def profile_command(
         int, typer.Option("--sample", min=0, help="Measure about so many blocks, interpolate the others; 0 is all.")
     ] = 0,
     resume: Resume = False,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -46,6 +46,11 @@ def profile_command(
     here = device_here(device, backend)
     plan = plan_for(here, backend, dtype, batch=batch, networks=validate, seed=seed, sample=sample)
     measured = space_to_measure(space, data, run)
+    if dry_run:
+        from nas.workflows.rehearsal import rehearse_profile
+
+        give_plan(rehearse_profile(device=here, space=measured, plan=plan), as_json)
+        return
     found = profile_device(device=here, space=measured, plan=plan, resume=resume, talk=talk_of(quiet))
     give(found, as_json, [*profile_lines(found), f"next: nas search --device {here.name} --max-latency 1ms"])
     if not found["passed"]:
@@ -86,7 +91,7 @@ def search_command(
     measured_only: Annotated[bool, typer.Option("--measured-only", help="Refuse predicted latencies.")] = False,
     run: Run = None,
     resume: Resume = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -125,7 +130,9 @@ def search_command(
         ray_address=ray_address,
     )
     if dry_run:
-        give(result, as_json, [json.dumps(result["dry_run"], indent=1)])
+        from nas.workflows.rehearsal import rehearse_search
+
+        give_plan(rehearse_search(result["dry_run"], Path(result["run"]), budget), as_json)
         return
     lines = []
     for name, front in result["fronts"].items():

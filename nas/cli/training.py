@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, Quiet, Resume, Run, Seed, Set, give, talk_of
+from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Resume, Run, Seed, Set, give, give_plan, talk_of
 
 
 def train_supernet_command(
@@ -20,6 +20,7 @@ def train_supernet_command(
     config: Annotated[Path | None, typer.Option("--config", help="Run a run's config.yaml again.")] = None,
     resume: Resume = False,
     overrides: Set = None,
+    dry_run: DryRun = False,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Everything random follows from it [0].")] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -48,6 +49,19 @@ def train_supernet_command(
     chosen = make_settings(TrainingOptions, options)
     settings = {**chosen.settings, **({"epochs": epochs} if epochs is not None else {})}
 
+    if dry_run:
+        from nas.workflows.rehearsal import rehearse_training
+
+        plan = rehearse_training(
+            space=chosen.space,
+            data=chosen.data,
+            seed=chosen.seed,
+            overrides=overrides or [],
+            settings=settings,
+            talk=talk_of(quiet),
+        )
+        give_plan(plan, as_json)
+        return
     from nas.workflows.train_supernet import train_supernet
 
     result = train_supernet(
@@ -77,6 +91,7 @@ def finetune_command(
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Train by RUN/models/ID/recipe.yaml again.")] = None,
     run: Run = None,
     overrides: Set = None,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -97,15 +112,16 @@ def finetune_command(
     from nas.workflows.finetune import finetune
 
     settings = {**(read_config(recipe) if recipe else {}), **({"epochs": epochs} if epochs is not None else {})}
+    asked: dict[str, Any] = {"run": run, "picks": pick or ["best"], "start": start, "seed": seed, "trials": trials}
+    asked |= {"settings": settings, "overrides": overrides or []}
+    if dry_run:
+        from nas.workflows.rehearsal import rehearse_finetune
+
+        give_plan(rehearse_finetune(**asked), as_json)
+        return
     result = finetune(
-        run=run,
-        picks=pick or ["best"],
-        start=start,
-        seed=seed,
-        settings=settings,
-        overrides=overrides or [],
+        **asked,
         talk=talk_of(quiet),
-        trials=trials,
         num_workers=workers,
         ray_address=ray_address,
     )
@@ -129,6 +145,7 @@ def compare_command(
     workers: Annotated[int, typer.Option("--workers", min=1, help="As in nas finetune, where recipes are tuned.")] = 1,
     ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
     run: Run = None,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -143,13 +160,15 @@ def compare_command(
     from nas.workflows.compare import compare
 
     names = [name for name in models.split(",") if name.strip()]
+    asked: dict[str, Any] = {"run": run, "device": device, "models": names, "seed": seed, "seeds": seeds}
+    asked |= {"pretrained": pretrained}
+    if dry_run:
+        from nas.workflows.rehearsal import rehearse_compare
+
+        give_plan(rehearse_compare(**asked), as_json)
+        return
     result = compare(
-        run=run,
-        device=device,
-        models=names,
-        seed=seed,
-        seeds=seeds,
-        pretrained=pretrained,
+        **asked,
         num_workers=workers,
         ray_address=ray_address,
         talk=talk_of(quiet),
@@ -177,6 +196,7 @@ def audit_command(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Of each [those of the supernet].")] = None,
     run: Run = None,
     overrides: Set = None,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -194,17 +214,14 @@ def audit_command(
     from nas.workflows.audit import audit, audit_lines
 
     settings = {"epochs": epochs} if epochs is not None else {}
-    found = audit(
-        run=run,
-        subnets=subnets,
-        presets=presets,
-        device=device,
-        seeds=seeds,
-        seed=seed,
-        settings=settings,
-        overrides=overrides or [],
-        talk=talk_of(quiet),
-    )
+    asked: dict[str, Any] = {"run": run, "subnets": subnets, "presets": presets, "device": device, "seeds": seeds}
+    asked |= {"seed": seed, "settings": settings, "overrides": overrides or [], "talk": talk_of(quiet)}
+    if dry_run:
+        from nas.workflows.rehearsal import rehearse_audit
+
+        give_plan(rehearse_audit(**asked), as_json)
+        return
+    found = audit(**asked)
     give(found, as_json, [*audit_lines(found), "next: nas report"])
     if found["failed"]:
         raise CheckFailed("; ".join(found["failed"]))

@@ -25,24 +25,27 @@ def train_alone(
 
     Every network is a line of `path` as soon as it is trained; those that have one are not trained again.
     """
-    steps, validation = count_steps(dataset, recipe), dataset.validation()
-
-    def training(architecture: Architecture, seed: int) -> Training:
-        def train(model: nn.Module, on_step: OnStep) -> nn.Module:
-            return train_model(model, dataset, recipe, seed, on_step)
-
-        return Training(
-            id=architecture.id,
-            seed=seed,
-            settings={"data": dataset.name, "settings": asdict(recipe)},
-            steps=steps,
-            make=partial(fresh_subnet, architecture, dataset.num_classes, seed),
-            train=train,
-            facts={"images": steps * recipe.batch_size, "architecture": architecture.to_json()},
-        )
-
-    trainings = [training(each, seed) for seed in range(seeds) for each in architectures]
+    validation = dataset.validation()
+    trainings = [training_alone(each, seed, dataset, recipe) for seed in range(seeds) for each in architectures]
     known = train_each(
         trainings, lambda model: {"accuracy": model_accuracy(model, validation)}, path, "train alone", talk
     )
     return [[known[f"{each.id}/{seed}"]["accuracy"] for seed in range(seeds)] for each in architectures]
+
+
+def training_alone(architecture: Architecture, seed: int, dataset: Dataset, recipe: Recipe) -> Training[nn.Module]:
+    """Say how one architecture is trained from scratch."""
+    steps = count_steps(dataset, recipe)
+
+    def train(model: nn.Module, on_step: OnStep) -> nn.Module:
+        return train_model(model, dataset, recipe, seed, on_step)
+
+    return Training(
+        id=architecture.id,
+        seed=seed,
+        settings={"data": dataset.name, "settings": asdict(recipe)},
+        steps=steps,
+        make=partial(fresh_subnet, architecture, dataset.num_classes, seed),
+        train=train,
+        facts={"images": steps * recipe.batch_size, "architecture": architecture.to_json()},
+    )

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -31,12 +30,11 @@ from nas.units import format_milliseconds
 from nas.workflows.audit import audit, in_interval
 from nas.workflows.compare import compare
 from nas.workflows.finetune import finetune
-from nas.workflows.inherited import InheritedAccuracy
 from nas.workflows.picks import pick_rows, read_front
 from nas.workflows.profile import device_here, profile_device
 from nas.workflows.report import report
-from nas.workflows.run_space import run_space
 from nas.workflows.search import Limits, SearchSettings, search
+from nas.workflows.timing import evaluation_seconds
 from nas.workflows.train_supernet import train_supernet
 
 SPACE, DATA, DEVICE = "scan-mix-tiny", "cluttered-digits", "cpu"
@@ -45,7 +43,6 @@ TRAIN_SHARE, SEARCH_SHARE = 0.38, 0.12  # of the time; the table takes what it t
 AUDIT_SHARE, LEAST_AUDITED = 0.05, 3  # of the time; as few tell little, and the interval says so
 RESERVE_SECONDS = 60.0  # for measuring the networks and writing the report
 WARMUP_STEPS, TIMED_SUPERNET_STEPS = 15, 30  # a cycle of the kinds builds every operator once; two cycles
-TIMED_SUBNETS = 6
 LEAST_BUDGET = 160  # fewer leave seven subnets or so on the front; these nine and fourteen (measured, two supernets)
 TIMED_STEPS = 8  # of which the first two warm up
 LIMIT_SHARE = 0.7  # the latency limit, as a share of the largest subnet's latency
@@ -116,17 +113,6 @@ def supernet_step_seconds(space: SearchSpace) -> float:
         for _ in range(TIMED_SUPERNET_STEPS):
             train_step(training, images, labels)
     return (time.monotonic() - start) / TIMED_SUPERNET_STEPS
-
-
-def evaluation_seconds(run: Path) -> float:
-    """Time the accuracy of a sampled subnet, as the mean over a few."""
-    accuracy_of = InheritedAccuracy(run).of
-    rng = np.random.default_rng(0)
-    space = run_space(run)
-    accuracy_of([space.smallest()])  # loads weights and data
-    start = time.monotonic()
-    accuracy_of([space.sample(rng) for _ in range(TIMED_SUBNETS)])
-    return (time.monotonic() - start) / TIMED_SUBNETS
 
 
 def pick_epoch_seconds(run: Path, dataset: Dataset) -> float:

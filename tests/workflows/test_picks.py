@@ -36,5 +36,7 @@ def test_a_front_of_one_has_every_pick(pick):
 
 
 def test_an_unknown_pick_lists_the_known_ones():
-    with pytest.raises(NasError, match=r"the front has no 'kne'.*Did you mean 'knee'.*Known: all, best, knee, smallest, or any id"):
+    with pytest.raises(
+        NasError, match=r"the front has no 'kne'.*Did you mean 'knee'.*Known: all, best, knee, smallest, or any id"
+    ):
         ids("kne")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -13,6 +13,7 @@ from nas.errors import NasError, UsageError, did_you_mean
 Settings = TypeVar("Settings")
 
 TYPE_NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false", dict: "mapping"}
+LARGEST = 2**53  # the whole numbers up to here are floats too
 AT_LEAST_ONE = ("epochs", "batch_size", "accumulate")
 
 
@@ -36,24 +37,37 @@ def make_settings(kind: type[Settings], values: Mapping[str, Any], overrides: Se
     for name, value in merged.items():
         if name not in types:
             raise NasError(f"no setting '{name}'", did_you_mean(name, types))
-        if types[name] is float and isinstance(value, int) and not isinstance(value, bool):
-            merged[name] = float(value)
-        elif not isinstance(value, types[name]) or (isinstance(value, bool) and types[name] is not bool):
-            raise NasError(f"setting '{name}' is {value!r}", f"It must be a {TYPE_NAMES[types[name]]}")
-        check_range(name, merged[name])
+        fitting = (int, float) if types[name] is float else types[name]
+        if not isinstance(value, fitting) or (isinstance(value, bool) and types[name] is not bool):
+            raise NasError(f"setting '{name}' is {shortened(value)}", f"It must be a {TYPE_NAMES[types[name]]}")
+        check_range(name, value)
+        merged[name] = float(value) if types[name] is float else value
+    needed = [each.name for each in dataclasses.fields(kind) if lacks_default(each)]  # type: ignore[arg-type]
+    if missing := [name for name in needed if name not in merged]:
+        raise NasError(f"the setting '{missing[0]}' is missing", f"Needed: {', '.join(needed)}")
     return kind(**merged)
 
 
+def lacks_default(field: dataclasses.Field[Any]) -> bool:
+    """Say whether a field must be given."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
 def check_range(name: str, value: Any) -> None:
-    """Refuse a number that is negative or not finite, and a count of nothing."""
+    """Refuse a number that is negative, endless or not a number, and a count of nothing."""
     least = 1 if name in AT_LEAST_ONE else 0
-    if isinstance(value, int | float) and not (math.isfinite(value) and value >= least):
-        raise NasError(f"setting '{name}' is {value}", f"It must be a number from {least} up")
+    if isinstance(value, int | float) and not least <= value <= LARGEST:
+        raise NasError(f"setting '{name}' is {shortened(value)}", f"It must be a number from {least} up")
+
+
+def shortened(value: Any) -> str:
+    """Write a value for an error, not longer than a line."""
+    return reprlib.repr(value)
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """Turn `["epochs=20", "learning_rate=1e-3"]` into values; the part after = is read as YAML."""
-    import yaml
+    from nas.space.yaml_reader import read_plain
 
     found = {}
     for text in overrides:
@@ -62,9 +76,10 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"'{text}' is not key=value", "Write for example --set epochs=20")
         try:
             # YAML 1.1 takes 2:4 for the sexagesimal number 124
-            found[name.strip()] = value.strip() if ":" in value else number_or_text(yaml.safe_load(value))
-        except yaml.YAMLError as error:
-            raise UsageError(f"the value of '{text}' is not YAML", "Write for example --set epochs=20") from error
+            plain = value.strip() if ":" in value else number_or_text(read_plain(value, f"the value of '{text}'"))
+        except NasError as error:
+            raise UsageError(error.message, "Write for example --set epochs=20") from error
+        found[name.strip()] = plain
     return found
 
 
@@ -80,14 +95,11 @@ def number_or_text(value: Any) -> Any:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read a run's config.yaml: the options of a command by their names."""
-    import yaml
+    from nas.space.yaml_reader import read_plain, text_of
 
     if not path.is_file():
         raise NasError(f"no configuration file '{path}'", "A run keeps its own as RUN/config.yaml")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise NasError(f"{path} is not YAML: {error}", "Mend the syntax") from error
+    data = read_plain(text_of(path), str(path))
     if not isinstance(data, dict):
         raise NasError(f"{path} must be a mapping of options", "Compare it with the config.yaml of a run")
     return data

@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_CHARACTERS = 2000  # of a message: it may quote a damaged file
+
 
 class NasError(Exception):
     """Something the user can fix. `message` says what and why, `hint` says how to go on."""
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message = message if len(message) <= MOST_CHARACTERS else f"{message[:MOST_CHARACTERS]} ..."
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint[:MOST_CHARACTERS]
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError, did_you_mean
+from nas.stored_json import Stored, read_object, sealed
 
 RUNS = Path("runs")
 SCHEMA_VERSION = 1
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes what begins with these
 PACKAGES = ("torch", "timm", "numpy", "pymoo", "onnxruntime", "pandas", "plotly")
 
 
@@ -43,7 +45,22 @@ def find_run(path: Path | None) -> Path:
     runs = [RUNS / name for name in run_names()]
     if not runs:
         raise NasError("there is no run under runs/", "Train one: nas train-supernet --space scan-mix-tiny")
-    return max(runs, key=lambda run: (read_json(run / "run.json").get("created", ""), run.name))
+    return newest(runs, "run.json")
+
+
+def newest(folders: Iterable[Path], name: str) -> Path:
+    """Give the folder whose file of that name is the last by its number, which no clock can turn back; else by time."""
+
+    def age(folder: Path) -> tuple[int, str, float, str]:
+        found = read_json(folder / name)
+        return found.get("number", 0), found.get("created", ""), (folder / name).stat().st_mtime, folder.name
+
+    return max(folders, key=age)
+
+
+def next_number(files: Iterable[Path]) -> int:
+    """Give the number of a new run or search beside those that have these files."""
+    return 1 + max((read_json(path).get("number", 0) for path in files), default=0)
 
 
 def run_names() -> list[str]:
@@ -52,7 +69,10 @@ def run_names() -> list[str]:
 
 
 def write_manifest(run: Path, command: str, seed: int, settings: Mapping[str, Any], now: datetime) -> None:
-    """Write run.json: the command that does it again, what was asked, with which versions, on which machine."""
+    """Write run.json: the command that does it again, what was asked, with which versions, on which machine.
+
+    It has no checksum: who moves a data set may correct its path there.
+    """
     from nas.hardware.device import this_machine
 
     versions = {"python": platform.python_version()}
@@ -61,12 +81,13 @@ def write_manifest(run: Path, command: str, seed: int, settings: Mapping[str, An
         "schema_version": SCHEMA_VERSION,
         "command": command,
         "created": now.isoformat(timespec="seconds"),
+        "number": next_number(run.parent.glob("*/run.json")),
         "seed": seed,
         **settings,
         "versions": versions,
         "machine": this_machine().fingerprint,
     }
-    write_json(run / "run.json", manifest)
+    write_text(run / "run.json", json.dumps(manifest, indent=1) + "\n")
 
 
 def write_config(run: Path, options: Mapping[str, Any]) -> None:
@@ -95,9 +116,9 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Replace a JSON file at once."""
-    write_text(path, json.dumps(data, indent=1) + "\n")
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Replace a JSON file at once; it carries its checksum."""
+    write_text(path, sealed(json.dumps(data, indent=1)) + "\n")
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -111,61 +132,110 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[
 
 
 def cell(value: Any) -> Any:
-    """Write one CSV cell: floats in full, so that equal numbers give equal bytes."""
+    """Write one CSV cell: floats in full, so that equal numbers give equal bytes; no text is a formula."""
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
     return repr(value) if isinstance(value, float) else value
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; `NasError` where it is missing or broken."""
+def read_json(path: Path) -> Stored:
+    """Read a JSON file; `NasError` where it is missing or damaged, and later where a key is asked that it lacks."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise NasError(f"{path} is missing", "Run the command that writes it first") from error
-    except json.JSONDecodeError as error:
-        raise NasError(f"{path} is not JSON: {error}", "Delete it and run the command that writes it again") from error
+    except UnicodeDecodeError as error:
+        raise NasError(f"{path} is not text: {error}", "Delete it and run the command that writes it again") from error
+    return read_object(text, str(path))
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Append one JSON line and flush it."""
+    """Append one JSON line with its checksum and flush it."""
+    append_line(path, sealed(json.dumps(row, sort_keys=True)))
+
+
+def append_log(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one JSON line of a log that nothing is resumed from, without a checksum."""
+    append_line(path, json.dumps(row, sort_keys=True))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line and flush it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, sort_keys=True) + "\n")
+        file.write(line + "\n")
         file.flush()
 
 
-def read_rows(path: Path, repair: bool = False) -> list[dict[str, Any]]:
+def read_rows(path: Path, repair: bool = False) -> list[Stored]:
     """Read a JSONL file, [] where there is none, without a last line that a kill cut short.
 
-    With `repair`, for those who will append, that line is dropped from the file too.
+    With `repair`, for those who will append, that line is dropped from the file too. `NasError` names a damaged line.
     """
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
-    whole, _, torn = text.rpartition("\n")
-    if torn and repair:
-        write_text(path, whole + "\n" if whole else "")
-    rows = []
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise NasError(f"{path}, line {number} is not JSON: {error}", "Remove that line, or start anew") from error
+    whole, rows = 0, []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                break
+            rows.append(read_object(decoded(line), f"{path}, line {number}", "Remove that line, or start anew"))
+            whole += len(line)
+    if repair and whole < path.stat().st_size:
+        with path.open("r+b") as file:
+            file.truncate(whole)
     return rows
+
+
+def decoded(line: bytes) -> str:
+    """Read UTF-8; what is none becomes a character that no JSON of ours has."""
+    return line.decode("utf-8", errors="replace")
 
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Hold a run's lock; `NasError` where another process writes to the run."""
+    """Hold a run's lock, and clear away what a killed command left half-written.
+
+    `NasError` names the process that writes to the run already. The lock ends with its process, however that ends.
+    """
     from filelock import FileLock, Timeout
 
     run.mkdir(parents=True, exist_ok=True)
+    owner = run / ".lock-owner"
     try:
         with FileLock(run / ".lock", timeout=0):
-            yield
+            owner.write_text(f"{os.getpid()}\n", encoding="utf-8")
+            try:
+                remove_left_over(run)
+                yield
+            finally:
+                owner.unlink(missing_ok=True)
     except Timeout as error:
-        raise NasError(f"another nas command is writing to {run}", "Wait for it, or use another --run") from error
+        pid = owner.read_text(encoding="utf-8").strip() if owner.exists() else "unknown"
+        raise NasError(
+            f"another nas command is writing to {run}: process {pid}", "Wait for it, or use another --run"
+        ) from error
+
+
+def remove_left_over(run: Path) -> None:
+    """Delete the temporary files of `write_bytes` whose process is gone: it was killed in the middle of one."""
+    for path in run.rglob(".*.tmp"):
+        pid = path.suffixes[-2].removeprefix(".") if len(path.suffixes) > 1 else ""
+        if pid.isdecimal() and not is_running(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def is_running(pid: int) -> bool:
+    """Say whether there is a process of this number on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it belongs to somebody else
+        return True
+    return True
 
 
 def latest_search(run: Path) -> Path:
@@ -173,4 +243,4 @@ def latest_search(run: Path) -> Path:
     found = [path.parent for path in run.glob("search/*/front.json")]
     if not found:
         raise NasError(f"{run} has no finished search", "Run: nas search --device cpu --max-latency 5ms")
-    return max(found, key=lambda path: (path / "front.json").stat().st_mtime)
+    return newest(found, "front.json")

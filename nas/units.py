@@ -9,14 +9,15 @@ from nas.errors import UsageError
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+MOST = 1e300  # times any unit it is still finite
 NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|\.[0-9]+)\s*([A-Za-zµ]*)\s*")
 
 
 def split_unit(text: str) -> tuple[float, str]:
     """Split `5ms` into (5.0, "ms"); `UsageError` where there is no positive number."""
     match = NUMBER.fullmatch(text)
-    if match is None or float(match[1]) <= 0:
-        raise UsageError(f"'{text}' is not a positive number with a unit", "Write for example 5ms, 300M or 2MB")
+    if match is None or not 0 < float(match[1]) < MOST:
+        raise UsageError(f"'{text[:50]}' is not a positive number with a unit", "Write for example 5ms, 300M or 2MB")
     return float(match[1]), match[2].replace("µ", "u")
 
 

@@ -90,7 +90,7 @@ def test_a_configuration_file_is_read_as_plain_data(tmp_path):
         ("- a\n- b\n", "must be a mapping"),
         ("", "must be a mapping"),
         ("space: [toy\n", "is not YAML"),
-        ("!!python/object/apply:os.getcwd []\n", "is not YAML"),
+        ("!!python/object/apply:os.getcwd []\n", "not a plain value"),
     ],
 )
 def test_a_broken_configuration_file_is_refused(tmp_path, text, reason):

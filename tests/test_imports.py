@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"nas.units", "nas.errors"}
+LEAVES = {"nas.units", "nas.errors", "nas.stored_json"}
 BELOW = {  # package -> modules of nas it may import, besides itself
     "units": {"nas.errors"},
     "errors": set(),
+    "stored_json": {"nas.errors"},
     "space": LEAVES,
     "supernet": LEAVES | {"nas.space"},
     "hardware": LEAVES | {"nas.space", "nas.supernet.subnet", "nas.export"},
@@ -22,7 +23,19 @@ BELOW = {  # package -> modules of nas it may import, besides itself
     "report": LEAVES | {"nas.space", "nas.search.problem"},
 }
 TOP = {"__init__", "__main__", "cli", "workflows", "config", "run_dir", "progress"}
-NO_TORCH = {"units", "errors", "space", "search", "report", "config", "run_dir", "progress", "cli", "__init__"}
+NO_TORCH = {
+    "units",
+    "errors",
+    "stored_json",
+    "space",
+    "search",
+    "report",
+    "config",
+    "run_dir",
+    "progress",
+    "cli",
+    "__init__",
+}
 TORCH = {"torch", "torchvision", "timm"}
 HEAVY = TORCH | {"ray", "pandas", "pymoo", "moocore", "optuna", "plotly", "onnx", "onnxruntime", "sklearn", "scipy"}
 LIGHT_PATH = [  # what the commands that load no weights go through

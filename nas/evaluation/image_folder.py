@@ -14,6 +14,9 @@ from nas.errors import NasError
 from nas.evaluation.splits import Dataset, LazySplit, hold_out_tenth
 
 DEFAULT_RESOLUTION = 224
+MOST_PIXELS = 50_000_000  # a file of a few bytes may claim to be larger than all memory
+# What Pillow raises on damaged files, and on those that would fill memory.
+DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 LAYOUT = "Lay the images out as PATH/train/CLASS/*.jpg and PATH/test/CLASS/*.jpg (PATH/val/CLASS/*.jpg is optional)"
 
 
@@ -93,6 +96,8 @@ def open_picture(file: str | IO[bytes], name: str) -> Image.Image:
     """Decode a whole image as RGB; `NasError` with its name if it is broken."""
     try:
         with Image.open(file) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are more than {MOST_PIXELS}")
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
+    except DAMAGED as error:
         raise NasError(f"cannot read the image '{name}': {error}", "Replace or remove this file") from error

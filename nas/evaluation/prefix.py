@@ -40,8 +40,8 @@ class SubnetCounts:
         self.steps: list[Step] = []  # of the subnet taken out last
         self.layers: list[nn.Module] = []
 
-    def num_correct(self, architecture: Architecture, part: int) -> int:
-        """Count the images of one part that a subnet classifies rightly."""
+    def num_correct(self, architecture: Architecture, part: int) -> float:
+        """Count the images of one part that a subnet classifies rightly; NaN where a logit is not finite."""
         placed = placed_operators(architecture, self.supernet.space.num_classes)
         steps = [(architecture.resolution, name, op) for name, op in placed]
         if steps != self.steps:
@@ -66,23 +66,23 @@ class SubnetCounts:
         """Give the calibration images in batches."""
         return [resize(part, resolution) for part in self.images.split(CALIBRATION_BATCH_SIZE)]
 
-    def count(self, part: int) -> int:
+    def count(self, part: int) -> float:
         """Run the subnet taken out last on one part, from where it leaves the one that ran there before."""
         trail = self.counted[part]
         start = trail.leave(self.steps)
         layers = self.layers[start:]
 
         @torch.no_grad()
-        def run(batch: tuple[Tensor, Tensor]) -> tuple[list[Tensor], int]:
+        def run(batch: tuple[Tensor, Tensor]) -> tuple[list[Tensor], float]:
             x, labels = batch
             x = x if start else resize(x, self.steps[0][0])
             made = []
             for layer in layers:
                 x = layer(x)
                 made.append(x)
-            return made, int((x.argmax(1) == labels).sum())
+            return made, int((x.argmax(1) == labels).sum()) if x.isfinite().all() else math.nan
 
-        correct = 0
+        correct: float = 0
         rows: list[list[Tensor]] = []
         for made, right in side_by_side(run, self.inputs(part)):
             if not rows:

@@ -103,6 +103,7 @@ def build_reference(reference: Reference, num_classes: int, weights: Path | None
     if reference.patch_size is not None:
         settings |= {"img_size": reference.resolution, "patch_size": reference.patch_size}
     if weights is not None:
+        check_tensors_only(weights)
         settings |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
     try:
         model = timm.create_model(reference.name, **settings).eval()
@@ -112,6 +113,23 @@ def build_reference(reference: Reference, num_classes: int, weights: Path | None
         reason = str(error).splitlines()[0]
         raise NasError(f"{reference} cannot be built: {reason}", f"Try another size: {reference.name}@224") from error
     return ReferenceModel(model.train(), reference.resolution)
+
+
+def check_tensors_only(weights: Path) -> None:
+    """Refuse a pickle that holds anything but tensors, before a version of timm that would execute it reads it."""
+    import pickle
+
+    import torch
+
+    if weights.suffix == ".safetensors":
+        return
+    try:
+        torch.load(weights, map_location="meta", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise NasError(
+            f"{weights} does not hold tensors only: {reason}", "Save a state_dict, as safetensors"
+        ) from error
 
 
 def weights_file(reference: Reference, folder: Path) -> Path:

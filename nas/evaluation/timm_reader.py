@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from nas.errors import NasError
-from nas.evaluation.image_folder import check_classes, open_picture, split_resolution
+from nas.evaluation.image_folder import DAMAGED, check_classes, open_picture, split_resolution
 from nas.evaluation.splits import Dataset, LazySplit, hold_out_tenth
 
 READERS = ("torch/", "hfds/", "hfids/", "tfds/", "wds/")
@@ -128,7 +128,7 @@ def open_by_torchvision(source: Any, index: int) -> tuple[Image.Image, int]:
     """Open sample `index` of a torchvision data set; `NasError` if it is broken."""
     try:
         image, label = source[index]
-    except (OSError, SyntaxError, ValueError) as error:
+    except DAMAGED as error:
         raise NasError(
             f"cannot read image {index} in '{source.root}': {error}", "Replace or remove this file"
         ) from error

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nas.errors import NasError
 from nas.hardware.device_spec import spec_files
 from nas.hardware.roofline import KINDS, Efficiency, Workload
+from nas.space.yaml_reader import read_plain, text_of
 
 Array = NDArray[np.float64]
 PUBLISHED_FILE, CALIBRATION_FILE = "published.csv", "calibration.yaml"
@@ -159,12 +160,12 @@ def calibration_of(device: str) -> Calibration | None:
 
 def read_calibration(path: Path) -> Calibration:
     """Read what `write_calibration` wrote; `NasError` where a part is missing or not a positive number."""
+    data = read_plain(text_of(path), str(path))
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
         efficiency = Efficiency(**{name: float(value) for name, value in data["efficiency"].items()})
         regimes = tuple(Regime(**{**each, "dtypes": tuple(each["dtypes"])}) for each in data["regimes"])
         found = Calibration(device=str(data["device"]), efficiency=efficiency, regimes=regimes)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NasError(f"{path} is no calibration: {error!r}", "Restore it, or run benchmarks/transfer.py") from error
     numbers = [*efficiency.shares(), *(value for each in regimes for value in (each.scale, each.sigma_rel))]
     if not (np.isfinite(numbers).all() and min(numbers) > 0):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError, did_you_mean
-from nas.hardware.device import foreign, known_devices, table_roots, this_machine
+from nas.hardware.device import check_device_name, foreign, known_devices, table_roots, this_machine
 from nas.hardware.device_spec import device_name, spec_files
 from nas.hardware.table_file import read_header
 
@@ -68,7 +68,7 @@ def headers_of(folder: str) -> list[tuple[Path, dict[str, Any]]]:
     """Read the headers in a folder of tables; of two of one name, that under the current directory."""
     found: dict[str, Path] = {}
     for root in table_roots():
-        for path in sorted((root / folder).glob("*.json")):
+        for path in sorted((root / check_device_name(folder)).glob("*.json")):
             found.setdefault(path.name, path)
     return [(path, read_header(path)) for path in found.values()]
 

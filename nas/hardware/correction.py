@@ -44,7 +44,7 @@ class Correction:
         try:
             a, b, c = (float(data[name]) for name in ("a", "b", "c"))
             correction = cls(str(data["form"]), a, b, c, int(data["n_fit"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise NasError(f"the correction {data!r} lacks a number ({error!r})", "Measure the table again") from error
         if not np.isfinite([a, b, c]).all():
             raise NasError(f"the correction {data!r} is not finite", "Measure the table again")

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import nas
+from nas.errors import NasError
 
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
 CPUINFO = Path("/proc/cpuinfo")
+DEVICE_NAME = re.compile(r"\w[\w.+-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,13 @@ def table_roots() -> tuple[Path, ...]:
 def user_root() -> Path:
     """The folder new tables are written to: `latency_tables/` under the current directory."""
     return Path.cwd() / "latency_tables"
+
+
+def check_device_name(name: str) -> str:
+    """Give the name, of which folders are made; `NasError` for one that would lead out of its folder."""
+    if not DEVICE_NAME.fullmatch(name):
+        raise NasError(f"'{name[:50]}' is no name of a device", "Use letters, digits and -_.+, such as my-phone")
+    return name
 
 
 def known_devices() -> tuple[str, ...]:

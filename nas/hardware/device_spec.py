@@ -11,7 +11,7 @@ import yaml
 
 from nas.errors import NasError, did_you_mean
 from nas.hardware.device import table_roots
-from nas.space.yaml_reader import Reader
+from nas.space.yaml_reader import Reader, compose, text_of
 
 SPEC_FILE = "device.yaml"
 DTYPES = ("fp32", "tf32", "fp16", "bf16", "int8")
@@ -82,11 +82,7 @@ def load_spec(name: str) -> DeviceSpec:
 
 def read_spec(path: Path) -> DeviceSpec:
     """Read and check a data sheet; `NasError` names the line at fault."""
-    reader = Reader(str(path))
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise NasError(f"{path} is not YAML: {error}", "Mend the syntax") from error
+    reader, root = Reader(str(path)), compose(text_of(path), str(path))
     parts = reader.mapping(
         root, FIELDS, required=[name for name in FIELDS if name != "reported_as"], what="a data sheet"
     )

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from nas.errors import NasError
 from nas.hardware.measure import Visit
+from nas.stored_json import read_object, sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,15 @@ class Journal:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         settings = json.loads(json.dumps(settings))
-        with alone(path), path.open("a+" if resume else "w+") as file:
+        with alone(path), path.open("a+" if resume else "w+", encoding="utf-8", errors="replace") as file:
             visits = read_visits(file, settings)
             if file.tell() == 0:
-                file.write(json.dumps(settings) + "\n")
+                file.write(sealed(json.dumps(settings)) + "\n")
             yield cls(path, visits, {(visit.round, visit.name) for visit in visits}, file)
 
     def append(self, visit: Visit) -> None:
         """Write a visit down, through to the file."""
-        self.file.write(json.dumps(asdict(visit)) + "\n")
+        self.file.write(sealed(json.dumps(asdict(visit))) + "\n")
         self.file.flush()
         self.visits.append(visit)
         self.done.add((visit.round, visit.name))
@@ -66,13 +67,15 @@ def read_visits(file: TextIO, settings: dict[str, Any]) -> list[Visit]:
     file.seek(0)
     text = file.read()
     whole = text[: text.rfind("\n") + 1]
+    remedy = "Measure from the start: leave out --resume"
+    lines = [
+        read_object(line, f"{file.name}, line {number}", remedy)
+        for number, line in enumerate(whole.splitlines(), start=1)
+    ]
     file.seek(len(whole.encode()))
     file.truncate()
-    before, *visits = [json.loads(line) for line in whole.splitlines()] or [settings]
+    before, visits = (lines[0], lines[1:]) if lines else (settings, [])
     changed = sorted(name for name in before | settings if before.get(name) != settings.get(name))
     if changed:
-        raise NasError(
-            f"the measurement in {file.name} was begun under other settings ({', '.join(changed)})",
-            "Measure from the start: leave out --resume",
-        )
+        raise NasError(f"the measurement in {file.name} was begun under other settings ({', '.join(changed)})", remedy)
     return [Visit(v["name"], v["round"], tuple(v["samples_ms"]), v["wall_ms_min"]) for v in visits]

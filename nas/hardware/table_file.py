@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, get_type_hints
 from nas.errors import NasError
 
 SCHEMA_VERSION = 1
+LARGEST = 1e18  # of any number in a table
 PROVENANCES = ("measured", "interpolated", "predicted")
 SHAPE_COLUMNS: tuple[str, ...] = (
     "kind",
@@ -131,8 +131,8 @@ def broken(path: Path, what: str) -> NasError:
 def read_header(path: Path) -> dict[str, Any]:
     """Read and check a table's .json; `NasError` where a field is missing, of the wrong type or of another schema."""
     try:
-        header = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        header = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise broken(path, f"cannot be read: {error}") from error
     if not isinstance(header, dict):
         raise broken(path, "is not a JSON object")
@@ -146,11 +146,11 @@ def read_header(path: Path) -> dict[str, Any]:
         if header[name] != good:
             raise broken(path, f"has {name} {header[name]!r}, this version reads {good!r}")
     for name in ("null_ms", "sigma_sys"):
-        if not (math.isfinite(header[name]) and header[name] >= 0):
+        if not 0 <= header[name] <= LARGEST:
             raise broken(path, f"has {name} = {header[name]}, which is not a number from 0 up")
     for name in ("batch", "num_classes"):
-        if header[name] < 1:
-            raise broken(path, f"has {name} = {header[name]}, which is less than 1")
+        if not 1 <= header[name] <= LARGEST:
+            raise broken(path, f"has {name} = {header[name]}, which is less than 1, or endless")
     if header["provenance"] not in PROVENANCES:
         raise broken(path, f"has provenance {header['provenance']!r}, not one of {', '.join(PROVENANCES)}")
     return header
@@ -198,7 +198,7 @@ def read_row(record: dict[str, str], header: dict[str, Any], where: str) -> Row:
             values[name] = kind(record[name])
         except (TypeError, ValueError) as error:
             raise broken(Path(where), f"has {name} = {record[name]!r}, which is not a number") from error
-        if kind is not str and not (math.isfinite(values[name]) and values[name] >= 0):
+        if kind is not str and not 0 <= values[name] <= LARGEST:
             raise broken(Path(where), f"has {name} = {record[name]}, which is not a number from 0 up")
     if not values["ms"] > 0:
         raise broken(Path(where), f"has ms = {record['ms']}: no operator takes no time")

@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.errors import NasError
 from nas.search.problem import Evaluation, Genome, Problem, as_tuples, costs_of, price, share_name, violations
-from nas.search.racing import Job, Workers
+from nas.search.racing import Job, Workers, failed_values
 
 Metrics = Mapping[str, float]
 
@@ -57,7 +57,7 @@ def replayed(problem: Problem, genome: Genome, known: Mapping[Genome, Metrics]) 
     """Expensive values that need no evaluation: from `known` if there, else NaN, as a cheap figure has failed."""
     names = [objective.name for objective in problem.expensive]
     if genome not in known:
-        return {**dict.fromkeys(names, math.nan), **{share_name(each): 0.0 for each in problem.staged}}
+        return failed_values(problem.expensive)
     if missing := set(names) - known[genome].keys():
         hint = "Resume with the objectives that the search was started with"
         raise NasError(f"the earlier run has no {', '.join(sorted(missing))} of genome {genome}", hint)

@@ -57,19 +57,29 @@ def one_by_one(expensive: Sequence[Objective], clock: Callable[[], float]) -> Wo
 def race(expensive: Sequence[Objective], job: Job, clock: Callable[[], float]) -> Outcome:
     """Evaluate the expensive objectives of one job, the staged one last and until it is beaten or complete.
 
-    The values have, by the name of `share_name`, the share of the split that the staged one saw.
+    The values have, by the name of `share_name`, the share of the split that the staged one saw. A candidate for which
+    memory does not suffice has failed: its values are NaN.
     """
     start = clock()
-    found = {
-        each.name: float(values_of(each.name, each.evaluate, [job.candidate])[0])
-        for each in expensive
-        if each.stages is None
-    }
     counted: Counts = ()
-    for each in expensive:
-        if each.stages is not None:
-            counted = run_stages(each, job, found)
+    try:
+        found = {
+            each.name: float(values_of(each.name, each.evaluate, [job.candidate])[0])
+            for each in expensive
+            if each.stages is None
+        }
+        for each in expensive:
+            if each.stages is not None:
+                counted = run_stages(each, job, found)
+    except MemoryError:
+        found = failed_values(expensive)
     return Outcome(found, counted, clock() - start)
+
+
+def failed_values(expensive: Sequence[Objective]) -> dict[str, float]:
+    """Give the values of a candidate that could not be evaluated."""
+    shares = {share_name(each): 0.0 for each in expensive if each.stages is not None}
+    return {**{each.name: math.nan for each in expensive}, **shares}
 
 
 def run_stages(objective: Objective, job: Job, found: dict[str, float]) -> Counts:
@@ -84,7 +94,7 @@ def run_stages(objective: Objective, job: Job, found: dict[str, float]) -> Count
         found |= {objective.name: correct / total, share_name(objective): share}
         likely = {**job.prices, **found, objective.name: best_share(correct, total, share, objective.sign)}
         hopeful = np.array([sign * likely[name] for name, sign in job.signs.items()])
-        if share < 1 and dominate(job.rivals, hopeful).any():
+        if math.isnan(correct) or (share < 1 and dominate(job.rivals, hopeful).any()):
             break
     return counted
 

@@ -136,7 +136,7 @@ class Architecture:
         """Read canonical (or any equivalent) JSON."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise NasError(
                 f"not an architecture: {error}", "Give the JSON that Architecture.to_json() wrote"
             ) from error

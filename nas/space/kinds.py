@@ -11,24 +11,37 @@ from nas.space.scan import scan_names
 
 # Of every BRANCHES channels of a large-kernel block one sees a square, one a row, one a column; the rest pass through.
 BRANCHES = 8
+LARGEST, MOST_PIXELS, MOST_BLOCKS = 100_000, 2048, 200  # a mistyped space is refused, not built until memory is full
 
 
 def odd(value: Any) -> str | None:
     """Accept an odd positive integer."""
-    good = isinstance(value, int) and not isinstance(value, bool) and value > 0 and value % 2 == 1
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < LARGEST and value % 2 == 1
     return None if good else "must be an odd positive integer"
 
 
 def positive(value: Any) -> str | None:
     """Accept a positive integer."""
-    good = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return None if good else "must be a positive integer"
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST
+    return None if good else f"must be a positive integer, at most {LARGEST}"
+
+
+def image_side(value: Any) -> str | None:
+    """Accept the side of an image whose scans fit into memory."""
+    good = positive(value) is None and value <= MOST_PIXELS
+    return None if good else f"must be a positive integer, at most {MOST_PIXELS}"
+
+
+def depth(value: Any) -> str | None:
+    """Accept a number of blocks in a row."""
+    good = positive(value) is None and value <= MOST_BLOCKS
+    return None if good else f"must be a positive integer, at most {MOST_BLOCKS}"
 
 
 def ratio(value: Any) -> str | None:
     """Accept a positive number, whole or not."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    return None if good else "must be a positive number"
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LARGEST
+    return None if good else f"must be a positive number, at most {LARGEST}"
 
 
 def scans(value: Any) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from importlib import resources
 from itertools import product
@@ -13,16 +15,18 @@ import yaml
 from nas.errors import NasError, did_you_mean
 from nas.space.architecture import patch_size
 from nas.space.bits import with_uniform_presets
-from nas.space.kinds import KINDS, is_active, misfit, positive
+from nas.space.kinds import KINDS, depth, image_side, is_active, misfit, positive
 from nas.space.operator import stage_grids
 from nas.space.preset_file import read_presets, written
 from nas.space.scan_choices import repeated_choice, repeated_scan, repeated_scope
 from nas.space.search_space import SearchSpace, StageSpace
-from nas.space.yaml_reader import Reader
+from nas.space.yaml_reader import Reader, compose, text_of
 
 SPACE_KEYS = ("name", "num_classes", "resolution", "stages")
 SPACE_OPTIONS = ("stem", "head_bits", "presets")
 STAGE_KEYS = ("width", "depth", "bits", "entry_bits", "stride", "blocks")
+FILE_NAME = re.compile(r"\w[\w.+ -]{0,99}")  # files of latency tables are named after their space
+MOST_BLOCKS_OF_A_KIND = 100_000  # each of them is checked
 BITS = ("fp", 8, 4)
 END_BITS = ("fp", 8)  # of stem and head: theirs are few weights that all others depend on
 Grids = dict[int, int]  # side of a stage's grid -> the input resolution it belongs to
@@ -54,20 +58,18 @@ def load_space(name: str | Path) -> SearchSpace:
         path = known[str(name)]
     if not path.is_file():
         raise NasError(f"no search space file '{path}'", f"Shipped spaces: {', '.join(shipped_spaces())}")
-    return parse_space(path.read_text(encoding="utf-8"), str(path))
+    return parse_space(text_of(path), str(path))
 
 
 def parse_space(text: str, source: str) -> SearchSpace:
     """Read a space from YAML text; `source` names it in errors."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise NasError(f"{source} is not YAML: {error}", "Mend the syntax") from error
-    reader = Reader(source)
+    root, reader = compose(text, source), Reader(source)
     parts = reader.mapping(root, (*SPACE_KEYS, *SPACE_OPTIONS), required=SPACE_KEYS, what="a search space")
     name = reader.text(parts["name"], "name")
+    if not FILE_NAME.fullmatch(name):
+        reader.fail(parts["name"], f"name {name[:50]!r} cannot be part of a file's name", "Use letters, digits, -_.+")
     num_classes = reader.one(parts["num_classes"], positive, "num_classes")
-    resolutions = reader.choices(parts["resolution"], positive, "resolution")
+    resolutions = reader.choices(parts["resolution"], image_side, "resolution")
     stem = read_stem(reader, parts["stem"], resolutions) if "stem" in parts else "conv"
     nodes = reader.items(parts["stages"], "stages")
     strides = [read_stride(reader, node, first=node is nodes[0]) for node in nodes]
@@ -115,7 +117,7 @@ def read_stage(reader: Reader, node: yaml.Node, stride: int, grids: Grids, has_s
     """Read one stage; `has_step`: it comes after another."""
     parts = reader.mapping(node, STAGE_KEYS, required=("width", "depth", "blocks"), what="a stage")
     widths = reader.choices(parts["width"], positive, "width")
-    depths = reader.choices(parts["depth"], positive, "depth")
+    depths = reader.choices(parts["depth"], depth, "depth")
     blocks = reader.mapping(parts["blocks"], KINDS, required=(), what="blocks")
     if not blocks:
         reader.fail(parts["blocks"], "blocks is empty", f"Known kinds: {', '.join(KINDS)}")
@@ -159,6 +161,8 @@ def read_kind(
     rules = KINDS[kind]
     parts = reader.mapping(node, rules, required=rules, what=f"block kind '{kind}'")
     settings = {name: reader.choices(parts[name], rules[name], name) for name in rules}
+    if len(widths) * math.prod(map(len, settings.values())) > MOST_BLOCKS_OF_A_KIND:
+        reader.fail(node, f"block kind '{kind}' has more than {MOST_BLOCKS_OF_A_KIND} blocks", "Give fewer choices")
     for width, values in product(widths, product(*settings.values())):
         named = dict(zip(settings, values, strict=True))
         active = {name: value for name, value in named.items() if is_active(name, named)}

@@ -3,13 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from yaml.composer import ComposerError
 
 from nas.errors import NasError, did_you_mean
 
 MERGE = "tag:yaml.org,2002:merge"
+MOST_BYTES, MOST_DEPTH, MOST_NODES = 2_000_000, 40, 200_000  # of a file; of its nodes, aliases written out
+
+
+def text_of(path: Path) -> str:
+    """Read a text file; `NasError` where it is larger than MOST_BYTES or not in UTF-8."""
+    if path.stat().st_size > MOST_BYTES:
+        raise NasError(f"{path} is larger than {MOST_BYTES} bytes", "Is it the file you mean?")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise NasError(f"{path} is not text in UTF-8: {error}", "Is it the file you mean?") from error
+
+
+def compose(text: str, source: str) -> yaml.Node | None:
+    """Read YAML text as nodes, None for an empty one; `NasError` for what is no YAML, and for what would fill memory.
+
+    With aliases written out ("billion laughs"), nodes lie at most MOST_DEPTH deep and are at most MOST_NODES.
+    """
+    try:
+        root = yaml.compose(text, Loader=Shallow)
+        count, depth = (0, 0) if root is None else size_of(root, {})
+    except (yaml.YAMLError, ValueError) as error:
+        raise NasError(f"{source} is not YAML: {error}", "Mend the syntax") from error
+    if count > MOST_NODES or depth > MOST_DEPTH:
+        raise NasError(f"{source} has aliases that stand for too much", "Write out what is meant")
+    return root
+
+
+class Shallow(yaml.SafeLoader):
+    """Composes nodes at most MOST_DEPTH deep."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose a node and what lies in it."""
+        self.depth += 1
+        if self.depth > MOST_DEPTH:
+            raise ComposerError(None, None, f"nested deeper than {MOST_DEPTH}", self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def size_of(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Count the nodes that a node stands for, and how deep they lie; what holds itself is endless."""
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES + 1, MOST_DEPTH + 1  # while its parts are counted: met again, it holds itself
+        parts = node.value if isinstance(node, yaml.SequenceNode) else []
+        parts = [each for pair in node.value for each in pair] if isinstance(node, yaml.MappingNode) else parts
+        sizes = [size_of(each, known) for each in parts]
+        count = min(1 + sum(count for count, _ in sizes), MOST_NODES + 1)
+        known[id(node)] = count, 1 + max((depth for _, depth in sizes), default=0)
+    return known[id(node)]
+
+
+def read_plain(text: str, source: str) -> Any:
+    """Read YAML text as plain Python values, within the limits of `compose`."""
+    root = compose(text, source)
+    return None if root is None else Reader(source).value(root)
 
 
 class Reader:
@@ -92,7 +153,7 @@ class Reader:
         """Turn a node into plain Python values by the safe constructor."""
         try:
             return yaml.SafeLoader("").construct_document(node)
-        except (yaml.YAMLError, ValueError, TypeError) as error:
+        except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
             self.fail(node, f"not a plain value: {error}")
 
 

@@ -16,7 +16,7 @@ from nas.evaluation.ranking import rank_agreement
 from nas.hardware.catalogue import tables_here
 from nas.hardware.latency_table import LatencyTable
 from nas.progress import Talk
-from nas.run_dir import find_run, locked, read_json, write_json
+from nas.run_dir import find_run, latest_search, locked, read_json, write_json
 from nas.space.architecture import Architecture
 from nas.space.bits import without_bits
 from nas.space.cost import architecture_cost
@@ -85,9 +85,8 @@ def audited_table(device: str | None, run: Path, space: SearchSpace, talk: Talk)
     """Load the table of `device`; where none is given, that of the newest search, else this CPU's if there is one."""
     if device is not None:
         return table_of(device, space, talk)
-    searches = sorted(run.glob("search/*/front.json"), key=lambda path: path.stat().st_mtime)
-    if searches:
-        return searched_table(run, searches[-1].parent)
+    if any(run.glob("search/*/front.json")):
+        return searched_table(run, latest_search(run))
     if any(header["space_hash"] == space.hash for _, header in tables_here(DEFAULT_DEVICE)):
         return table_of(DEFAULT_DEVICE, space, talk)
     talk.say(f"note: there is no latency table of {space.name}: networks are spread over MACs, no latency is audited")

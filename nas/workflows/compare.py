@@ -16,6 +16,7 @@ from nas.evaluation.data import Dataset
 from nas.evaluation.finetune import Recipe
 from nas.evaluation.reference import parse_reference, weights_file
 from nas.evaluation.splits import AnySplit
+from nas.hardware.device import check_device_name
 from nas.hardware.origin import scope_of
 from nas.progress import Talk
 from nas.run_dir import find_run, latest_search, locked, read_json, write_rows
@@ -132,7 +133,7 @@ def search_of(run: Path, device: str) -> Path:
     Latencies of one device never stand beside a front that was searched for another.
     """
     newest = latest_search(run)
-    folder = run / "search" / device
+    folder = run / "search" / check_device_name(device)
     if not (folder / "front.json").exists():
         searched = read_json(newest / "search.json")["device"]
         raise NasError(
@@ -165,7 +166,7 @@ def train_all(
     """
     dataset = own[entrants[0].id].dataset
     test, validation = dataset.test(), dataset.validation()
-    known = {
+    known: dict[str, Mapping[str, Any]] = {
         f"{described['id']}/{described['seed']}": described
         for described in map(read_json, sorted(run.glob("models/*/model.json")))
     }

@@ -18,7 +18,7 @@ from nas.evaluation.data import Dataset
 from nas.evaluation.randaugment import augmented
 from nas.evaluation.splits import AnySplit, Split, batches, take
 from nas.progress import Advance, Talk
-from nas.run_dir import append_row, read_rows, write_bytes, write_text
+from nas.run_dir import append_log, read_rows, write_bytes, write_text
 from nas.space.search_space import SearchSpace
 from nas.supernet.conflict import cosines
 from nas.supernet.divergence import Diverged
@@ -79,7 +79,7 @@ def train_in(
             training = split_where_due(training, dataset, talk)
             if peers.rank == 0:
                 row = {**row_of(training, loss, logged, calibration), "seconds": time.monotonic() - start}
-                append_row(run / "training.jsonl", row)
+                append_log(run / "training.jsonl", row)
                 write_bytes(run / "supernet.safetensors", save_tensors(training.average.state_dict()))
                 write_checkpoint(run, training.state())  # last: what it holds is never done again
                 advance(training.step, note_of(row))

@@ -20,6 +20,7 @@ from nas.progress import Talk
 from nas.run_dir import find_run, locked, read_json, write_json, write_text
 from nas.space.architecture import Architecture
 from nas.supernet.subnet import Subnet, resize
+from nas.workflows.evaluations import front_in
 from nas.workflows.export_formats import DTYPES, RUNTIMES, WRITERS
 from nas.workflows.finetune import load_model
 from nas.workflows.picks import pick_rows, read_front
@@ -120,13 +121,13 @@ def latencies_of(run: Path, identity: str) -> list[dict[str, Any]]:
     """List what every search of a run says of a network's latency, by device: measured where it was."""
     found = []
     for path in sorted(run.glob("search/*/front.json")):
-        front = read_json(path)
+        table = read_json(path)["table"]
         measured = read_json(path.parent / "measured.json") if (path.parent / "measured.json").exists() else {}
-        for row in front["front"]:
+        for row in front_in(path.parent):
             if row["id"] == identity:
                 latency = {name: row[name] for name in ("latency_ms", "latency_low_ms", "latency_high_ms")}
                 origin = f"{row['provenance']} blocks" if row["provenance"] == "measured" else row["provenance"]
                 if identity in measured:
                     latency, origin = {"latency_ms": measured[identity]["ms"]}, "measured"
-                found.append({**front["table"], **latency, "provenance": origin})
+                found.append({**table, **latency, "provenance": origin})
     return found

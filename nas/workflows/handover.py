@@ -8,7 +8,7 @@ import numpy as np
 
 from nas.hardware.latency_table import LatencyTable
 from nas.hardware.validation import kendall_tau
-from nas.search.problem import SearchResult
+from nas.search.problem import Evaluation, SearchResult
 from nas.space.architecture import Architecture
 
 OWN = 0.05  # share of its budget that a device has for itself at least
@@ -24,12 +24,15 @@ def handed_on(
     of fronts come first. What has bit-widths that a device cannot run is not handed on to it.
     """
     fronts = [each.candidate for _, result in earlier for each in result.front]
-    whole = [
-        each.candidate for _, result in earlier for each in result.evaluations if each.metrics["accuracy_share"] == 1.0
-    ]
+    whole = [each.candidate for _, result in earlier for each in result.evaluations if is_whole(each)]
     known = [each for each in dict.fromkeys([*fronts, *whole]) if each in table.space]
     alike = max((likeness(other, table, known) for other, _ in earlier), default=0.0)
     return known[: int(budget * min(1 - OWN, alike))]
+
+
+def is_whole(evaluation: Evaluation) -> bool:
+    """Say whether an evaluation saw the whole split, and did not fail."""
+    return evaluation.metrics["accuracy_share"] == 1.0 and not evaluation.failed
 
 
 def likeness(one: LatencyTable, other: LatencyTable, architectures: Sequence[Architecture]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,23 +44,36 @@ class InheritedAccuracy:
         return Objective("accuracy", "max", self.of, expensive=True, stages=Stages(self.shares, self.count))
 
     def of(self, architectures: Sequence[Architecture]) -> list[float]:
-        """Accuracy of each architecture on the whole validation split."""
-        found = []
-        for architecture in architectures:
-            counted = self.counted.get(architecture, ())
+        """Accuracy of each architecture on the whole validation split; NaN where memory does not suffice."""
+        return [self.accuracy(architecture) for architecture in architectures]
+
+    def accuracy(self, architecture: Architecture) -> float:
+        """Accuracy of one architecture, from what is counted and what is not yet."""
+        counted = self.counted.get(architecture, ())
+        try:
             for stage in range(len(counted), len(self.shares)):
                 counted = (*counted, self.count(architecture, stage))
-            self.counted[architecture] = counted
-            found.append(sum(right for right, _ in counted) / sum(count for _, count in counted))
-        return found
+        except MemoryError:
+            return math.nan
+        self.counted[architecture] = counted
+        return sum(right for right, _ in counted) / sum(count for _, count in counted)
 
     def count(self, architecture: Architecture, stage: int) -> tuple[float, float]:
-        """How many images of one part are classified rightly, and how many there are."""
+        """How many images of one part are classified rightly, NaN where logits are not finite, and how many there are.
+
+        `MemoryError` where memory does not suffice, by whatever name PyTorch calls it; what was kept is let go then.
+        """
         from nas.evaluation.prefix import SubnetCounts
 
         _, _, parts = loaded = self.load()
-        self.counts = self.counts or SubnetCounts(*loaded)
-        return self.counts.num_correct(architecture, stage), len(parts[stage])
+        try:
+            self.counts = self.counts or SubnetCounts(*loaded)
+            return self.counts.num_correct(architecture, stage), len(parts[stage])
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            self.counts = None
+            raise MemoryError(f"evaluating {architecture.id}: {error}") from error
 
     def load(self) -> tuple[Supernet, Tensor, list[AnySplit]]:
         """Load the weights and the images, once."""
@@ -89,3 +103,10 @@ class InheritedAccuracy:
                 yield outcome
 
         return evaluate
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Say whether an error means that memory does not suffice; that of PyTorch on a CPU has no type of its own."""
+    import torch
+
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from nas.errors import NasError, did_you_mean
-from nas.run_dir import latest_search, read_json
+from nas.run_dir import latest_search
 from nas.space.architecture import Architecture
 from nas.space.search_space import SearchSpace
+from nas.workflows.evaluations import front_in
 
 PICKS = ("best", "knee", "smallest", "all")
 
 
 def read_front(run: Path) -> list[dict[str, Any]]:
     """Read the front of a run's newest search, by rising latency."""
-    return read_json(latest_search(run) / "front.json")["front"]
+    return list(front_in(latest_search(run)))
 
 
 def front_members(run: Path, space: SearchSpace) -> list[Architecture]:

@@ -8,7 +8,7 @@ from typing import Any
 from nas.errors import NasError
 from nas.hardware.backends import BACKENDS, DEFAULT_BACKENDS
 from nas.hardware.catalogue import DEFAULT_SPACE
-from nas.hardware.device import Device, this_machine, user_root
+from nas.hardware.device import Device, check_device_name, this_machine, user_root
 from nas.hardware.device_spec import device_name, load_spec, spec_files
 from nas.hardware.gpu import this_gpu
 from nas.hardware.latency_table import LatencyTable
@@ -38,7 +38,7 @@ def device_here(name: str, backend: str | None = None) -> Device:
     A name with a data sheet, or an alias of one, is that GPU; `cuda` is whatever GPU is here. Any other name is this
     CPU, or its GPU where the backend runs on one only.
     """
-    found, gpu = device_name(name), this_gpu()
+    found, gpu = device_name(check_device_name(name)), this_gpu()
     needs_gpu = backend in BACKENDS and "cpu" not in BACKENDS[backend].dtypes
     if gpu is not None and name == gpu.name:
         name = "cuda"  # a GPU without a data sheet, by its own name

@@ -14,6 +14,7 @@ from nas.hardware.device import this_machine
 from nas.hardware.origin import warnings_of
 from nas.report import ReportData, render
 from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
+from nas.workflows.evaluations import front_in, read_evaluations
 from nas.workflows.provenance import check_table, digest
 from nas.workflows.tables import searched_table
 
@@ -73,8 +74,8 @@ def gather_search(run: Path, folder: Path) -> ReportData:
         device=device,
         backend=table.header["backend"],
         max_latency_ms=limit,
-        evaluations=tuple(evaluation(row, measured) for row in read_rows(folder / "evaluations.jsonl")),
-        front=tuple(evaluation(row, measured) for row in found["front"]),
+        evaluations=tuple(evaluation(row, measured) for row in read_evaluations(folder)),
+        front=tuple(evaluation(row, measured) for row in front_in(folder)),
         presets=tuple(evaluation(row, measured) for row in found.get("presets", [])),
         hypervolume=tuple(
             (int(row["evaluations"]), float(row["hypervolume"])) for row in read_csv(folder / "hypervolume.csv")

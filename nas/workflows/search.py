@@ -16,7 +16,7 @@ from nas.hardware.latency_table import LatencyTable
 from nas.hardware.origin import describe, scope_of, warnings_of
 from nas.hardware.reachable import fastest_architecture
 from nas.progress import Talk
-from nas.run_dir import append_row, find_run, locked, read_json, read_rows, write_json, write_rows
+from nas.run_dir import append_row, find_run, locked, next_number, read_json, write_json, write_rows
 from nas.search import load_algorithm
 from nas.search.loop import search as run_search
 from nas.search.parallel import ray_workers
@@ -26,7 +26,15 @@ from nas.space.architecture import Architecture
 from nas.space.bits import Width, uniform, widths_of
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
-from nas.workflows.evaluations import COLUMNS, counted_of, evaluation_row, front_of, metrics_of, row_of
+from nas.workflows.evaluations import (
+    COLUMNS,
+    counted_of,
+    evaluation_row,
+    front_of,
+    metrics_of,
+    read_evaluations,
+    row_of,
+)
 from nas.workflows.handover import handed_on
 from nas.workflows.inherited import RACED, WHOLE, InheritedAccuracy
 from nas.workflows.limits import Limits, problem_of
@@ -158,7 +166,7 @@ def search_device(
     talk: Talk,
 ) -> SearchResult:
     """Search for one device, beginning with `first`; evaluations recorded in `folder` are replayed, not repeated."""
-    space, rows = table.space, read_rows(folder / "evaluations.jsonl", repair=True)
+    space, rows = table.space, read_evaluations(folder, repair=True)
     judge.counted |= counted_of(rows)
     front = front_of(rows)
 
@@ -275,7 +283,9 @@ def write_result(
     write_rows(folder / "front.csv", rows, COLUMNS)
     history = [{"evaluations": count, "hypervolume": volume} for count, volume in result.hypervolume_history]
     write_rows(folder / "hypervolume.csv", history, ("evaluations", "hypervolume"))
+    others = (path for path in folder.parent.glob("*/front.json") if path.parent != folder)
     summary = {
+        "number": next_number(others),
         "front": rows,
         "presets": presets,
         "reference_point": dict(result.reference_point),

@@ -18,9 +18,10 @@ from nas.hardware.gpu import this_gpu
 from nas.hardware.latency_table import Latency, LatencyTable
 from nas.hardware.measure import PROTOCOLS, Measurement, measure_interleaved
 from nas.progress import Talk
-from nas.run_dir import read_json, write_json
+from nas.run_dir import write_json
 from nas.space.architecture import Architecture
 from nas.supernet.subnet import build_subnet, fold_norms
+from nas.workflows.evaluations import front_in
 
 
 def whole_latencies(
@@ -75,7 +76,7 @@ def measure_networks(
     backend, batch = table.header["backend"], table.header["batch"]
     setting = Setting(table.header["device_kind"], table.header["dtype"])
     everything = dict(networks)
-    for row in read_json(folder / "front.json")["front"]:
+    for row in front_in(folder):
         if row["id"] not in everything:
             subnet = build_subnet(Architecture.from_json(row["architecture"]), num_classes)
             everything[row["id"]] = fold_norms(subnet)

@@ -12,6 +12,7 @@ import pytest
 from nas.evaluation.ranking import rank_agreement
 from nas.progress import Talk
 from nas.report.ranking import ranking_sentence
+from nas.run_dir import read_json
 from nas.workflows.audit import audit, audit_lines, failed_checks
 from nas.workflows.report import gather
 
@@ -30,7 +31,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 def test_the_audit_has_the_fields_of_the_contract_and_what_they_were_computed_from(workspace: Path) -> None:
     found = run_audit(seeds=2)
-    written = json.loads(Path("runs/tiny/audit.json").read_text())
+    written = read_json(Path("runs/tiny/audit.json"))
     assert written == {name: value for name, value in found.items() if name != "run"}
     assert {"kendall_tau", "low", "high", "n"} <= written["ranking"].keys()
     assert {"mape", "bias", "kendall_tau", "noise_mape", "macs_mape", "n", "device"} <= written["latency"].keys()

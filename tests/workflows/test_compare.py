@@ -13,6 +13,7 @@ from nas.errors import NasError
 from nas.evaluation.splits import Split
 from nas.hardware.device import this_machine
 from nas.progress import Talk
+from nas.run_dir import read_json
 from nas.space.cost import architecture_cost
 from nas.space.preset import Preset
 from nas.workflows import entrants
@@ -39,7 +40,7 @@ def model_files():
 
 
 def written():
-    return {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file() and path.name != ".lock"}
+    return {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file() and not path.name.startswith(".lock")}
 
 
 def test_compare_csv_has_the_columns_of_the_contract_and_every_model(finished):
@@ -75,7 +76,7 @@ def test_searched_rows_say_what_model_json_says(finished):
 
 def test_every_member_of_the_front_is_measured_in_the_same_session(finished):
     front = json.loads((RUN / "search/cpu/front.json").read_text())["front"]
-    measured = json.loads((RUN / "search/cpu/measured.json").read_text())
+    measured = read_json(RUN / "search/cpu/measured.json")
     assert set(measured) == {row["id"] for row in front} | set(model_files()) | {"resnet10t@32"}
     for row in rows_of():
         seen = measured[row["id"].removesuffix(SCRATCH)]

@@ -71,7 +71,9 @@ def test_a_device_takes_over_only_what_it_can_run(toy_bits):
 
     rng = np.random.default_rng(0)
     mixed, plain = ([space.sample(rng) for _ in range(20)] for space in (toy_bits, floats))
-    found = [SimpleNamespace(candidate=each, metrics={"accuracy_share": 1.0}) for each in (*mixed, *plain)]
+    found = [
+        SimpleNamespace(candidate=each, metrics={"accuracy_share": 1.0}, failed=False) for each in (*mixed, *plain)
+    ]
     result = SimpleNamespace(front=found[:3], evaluations=found)
     taken = handed_on([(table(toy_bits), result)], table(floats), budget=100)
     assert set(plain) <= set(taken)

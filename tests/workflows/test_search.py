@@ -167,7 +167,7 @@ def test_files_have_the_columns_of_the_contract(workspace):
         "id", "accuracy", "latency_ms", "latency_low_ms", "latency_high_ms", "latency_measured_ms", "provenance",
         "num_params", "macs", "size_bytes", "bitops", "resolution", "feasible", "architecture",
     )  # fmt: skip
-    assert [set(row) for row in recorded()] == [{*COLUMNS, "accuracy_share", "counted"}] * 20
+    assert [set(row) for row in recorded()] == [{*COLUMNS, "accuracy_share", "counted", "crc32"}] * 20
     assert [row["id"] for row in rows] == [row["id"] for row in result["fronts"]["cpu"]]
     latencies = [float(row["latency_ms"]) for row in rows]
     assert latencies == sorted(latencies)

@@ -152,7 +152,7 @@ def test_a_kill_between_the_writes_of_an_epoch_costs_nothing(uninterrupted, here
         return broken_off
 
     with monkeypatch.context() as patch:
-        patch.setattr(epochs_module, "append_row", limited(epochs_module.append_row))
+        patch.setattr(epochs_module, "append_log", limited(epochs_module.append_log))
         patch.setattr(epochs_module, "write_bytes", limited(epochs_module.write_bytes))
         patch.setattr(epochs_module, "write_checkpoint", limited(epochs_module.write_checkpoint))
         with pytest.raises(Stop):

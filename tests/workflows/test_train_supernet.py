@@ -18,6 +18,7 @@ from nas.cli import app
 from nas.errors import NasError
 from nas.evaluation.data import load_dataset
 from nas.progress import Talk
+from nas.run_dir import read_json, write_json
 from nas.space.search_space import SearchSpace
 from nas.supernet import training as training_module
 from nas.supernet.elastic import take_slice
@@ -346,8 +347,8 @@ def test_a_supernet_is_shifted_to_the_front_of_a_search(searched_folder, monkeyp
     assert manifest["sources"].keys() == {"warm_start", "front"}
     found = Path("runs/tiny/search/cpu/front.json")
     before = found.read_text()
-    front = json.loads(before)
-    found.write_text(json.dumps({**front, "front": front["front"][:1]}))
+    front = read_json(found)
+    write_json(found, {**front, "front": front["front"][:1]})
     with pytest.raises(NasError, match="was started with sources"):
         train("shifted", settings=shift, resume=True)
     found.write_text(before)

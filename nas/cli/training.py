@@ -180,7 +180,8 @@ def compare_command(
         for row in result["models"]
     ]
     lines.append(f"latencies: whole networks, {device}, {scope['backend']} {scope['dtype']} batch {scope['batch']}")
-    lines += [f"{row['rival']}: {row['verdict']}" for row in result["models"] if row.get("verdict")]
+    judged = [row for row in result["models"] if row.get("verdict")]
+    lines += [f"{row['rival']}: {row['verdict']}" if row.get("rival") else row["verdict"] for row in judged]
     give(result, as_json, [*lines, "next: nas report"])
 
 

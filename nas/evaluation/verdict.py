@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 SURE = 0.05  # a difference of accuracies counts where chance would give it less often
+CLEARLY = 1.5  # times the accuracy of chance
 LATENCY_NOISE = 0.02  # share by which two measurements of one network may differ
 
 Point = tuple[float, float]  # latency in ms, accuracy in [0, 1]
@@ -57,6 +58,11 @@ def verdict(ours: Trained, theirs: Trained) -> str:
         return f"no difference beyond noise from {theirs.name}: {says}"
     speed, merit = "faster" if faster > 0 else "slower", "more" if better > 0 else "less"
     return f"{speed}, {merit} accurate than {theirs.name}: {says}"
+
+
+def has_learnt(accuracy: float, num_classes: int) -> bool:
+    """Say whether a network does clearly better than chance: one that does not is no rival."""
+    return accuracy > CLEARLY / num_classes
 
 
 def described_p(p: float | None) -> str:

@@ -51,6 +51,11 @@ def hand_designed(data: ReportData) -> list[Row]:
     return [row for row in data.compare if row["kind"] == "hand-designed"]
 
 
+def rivals(data: ReportData) -> list[Row]:
+    """Those of the hand-designed models that have learnt something: no searched network answers the others."""
+    return [row for row in hand_designed(data) if row.get("rival") or not row.get("verdict")]
+
+
 def evaluated(data: ReportData) -> list[Row]:
     """The evaluations that have an accuracy."""
     return judged(data.evaluations)

@@ -16,6 +16,7 @@ from nas.report.content import (
     known_ms,
     measured_ms,
     measured_of_evaluation,
+    rivals,
     searched,
 )
 from nas.report.wording import percent, points
@@ -53,7 +54,7 @@ def headline(data: ReportData) -> Headline | None:
         best = min(within, key=lambda row: (-row.get("validation_accuracy", row["accuracy"]), known_ms(data, row)))
     else:
         best = min(networks, key=lambda row: known_ms(data, row))
-    rival, slower = strongest_rival(measured_ms(best), hand_designed(data))
+    rival, slower = strongest_rival(measured_ms(best), rivals(data))
     return Headline(
         identity=best["id"],
         accuracy=best["accuracy"],
@@ -165,7 +166,7 @@ def best_not_slower(model: Row, networks: Iterable[Row]) -> Row | None:
 
 def comparison_sentence(data: ReportData) -> str:
     """How many hand-designed models are beaten at equal or lower measured latency, and which are not."""
-    networks, models = searched(data), hand_designed(data)
+    networks, models = searched(data), rivals(data)
     if not networks or not models:
         missing = "fine-tuned network" if not networks else "hand-designed model"
         return f"There is no {missing} to compare with yet."
@@ -176,6 +177,8 @@ def comparison_sentence(data: ReportData) -> str:
             unbeaten.append(str(model["name"]))
     beaten = len(models) - len(unbeaten)
     rest = f" Not beaten: {', '.join(unbeaten)}." if unbeaten else ""
+    idle = [str(row["name"]) for row in hand_designed(data) if row not in models]
+    rest += f" Left out, as they have learnt nothing by this recipe: {', '.join(idle)}." if idle else ""
     return (
         f"{beaten} of {len(models)} hand-designed models are beaten on the test split by a searched network "
         f"of equal or lower measured latency.{rest}"

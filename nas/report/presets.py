@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nas.report.content import ReportData, Row, judged
 from nas.report.html import Cell, Column, paragraph, table
-from nas.report.wording import ABSENT, milliseconds, percent
+from nas.report.wording import ABSENT, milliseconds, percent, times
 
 
 def presets_sentence(front: Sequence[Row], presets: Sequence[Row]) -> str:
@@ -86,5 +86,5 @@ def preset_row(preset: Row, front: Sequence[Row]) -> list[Cell]:
     else:
         rival = rivals[0]
         factor = preset["latency_ms"] / rival["latency_ms"]
-        found = [str(rival["id"]), percent(rival["accuracy"]), milliseconds(rival["latency_ms"]), f"{factor:.2g}×"]
+        found = [str(rival["id"]), percent(rival["accuracy"]), milliseconds(rival["latency_ms"]), times(factor)]
     return [*start, *found, str(preset["source"])]

@@ -21,7 +21,7 @@ from nas.report.content import (
 from nas.report.findings import Headline, best_not_slower, comparison_sentence, headline, headline_sentence
 from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plot, table
 from nas.report.presets import presets_sentence
-from nas.report.wording import ABSENT, latency_origin, milliseconds, percent, points, search_command
+from nas.report.wording import ABSENT, latency_origin, milliseconds, percent, points, search_command, times
 from nas.units import format_bytes, format_count, format_milliseconds
 
 
@@ -208,7 +208,8 @@ def comparison(data: ReportData) -> str:
 
 def verdicts(data: ReportData) -> str:
     """What a searched network is beside each hand-designed one, in a line each; a p value where there were seeds."""
-    lines = [f"{row['rival']}: {row['verdict']}." for row in hand_designed(data) if row.get("verdict")]
+    told = [row for row in hand_designed(data) if row.get("verdict")]
+    lines = [f"{row['rival']}: {row['verdict']}." if row.get("rival") else f"{row['verdict']}." for row in told]
     return "".join(paragraph(line) for line in lines)
 
 
@@ -227,7 +228,7 @@ def compare_row(data: ReportData, row: Row) -> list[Cell]:
         format_count(row["num_params"]),
         format_count(row["macs"]),
         difference,
-        ABSENT if row.get("speed_up") is None else f"{row['speed_up']:.2g}×",
+        ABSENT if row.get("speed_up") is None else times(row["speed_up"]),
         ABSENT if row.get("error_ratio") is None else f"{row['error_ratio']:.2f}×",
         format_count(row["images"]) if row.get("images") is not None else ABSENT,
         str(row.get("recipe", ABSENT)),

@@ -25,6 +25,11 @@ def points(difference: float) -> str:
     return "±0.0 points" if value == 0 else f"{value:+.1f} points".replace("-", "−")
 
 
+def times(factor: float) -> str:
+    """Print a ratio: two digits, or all there are before the point."""
+    return f"{factor:.2g}×" if factor < 10 else f"{factor:,.0f}×"
+
+
 def milliseconds(value: float | None) -> str:
     """Milliseconds with three significant digits, or a dash."""
     if value is None:

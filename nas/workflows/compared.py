@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nas.evaluation.reference import ReferenceModel
-from nas.evaluation.verdict import Trained, accuracy_at, latency_at, rival_of, verdict
+from nas.evaluation.verdict import Trained, accuracy_at, has_learnt, latency_at, rival_of, verdict
 from nas.hardware.latency_table import Latency
 from nas.space.cost import architecture_cost
 from nas.workflows.entrants import Conditions, Entrant, described_training
@@ -95,10 +95,11 @@ def finish_rows(rows: Rows, latencies: Mapping[str, Latency]) -> None:
         row["latency_low_ms"], row["latency_high_ms"] = latency.low_ms, latency.high_ms
 
 
-def judge_rows(rows: Rows, trained: Mapping[str, Rows]) -> None:
+def judge_rows(rows: Rows, trained: Mapping[str, Rows], num_classes: int) -> None:
     """Write into the row of every hand-designed model what the searched networks are beside it.
 
-    `error_ratio`: their error at its latency over its own; `speed_up`: its latency over theirs at its accuracy.
+    One that has learnt nothing is no rival, and is told so. `error_ratio`: their error at its latency over its own;
+    `speed_up`: its latency over theirs at its accuracy.
     """
     searched = [row for row in rows if row["kind"] == "searched" and not row["id"].endswith(SCRATCH)]
     points = [(row["latency_ms"], row["accuracy"]) for row in searched]
@@ -112,6 +113,10 @@ def judge_rows(rows: Rows, trained: Mapping[str, Rows]) -> None:
         if row["kind"] != "hand-designed":
             continue
         theirs = seen(row)
+        if not has_learnt(theirs.accuracy, num_classes):
+            told = f"{row['name']} has learnt nothing in {row['images']:,} images ({theirs.accuracy:.1%})"
+            row["verdict"] = f"{told}: a recipe that does not suit it, and no rival"
+            continue
         rival = rival_of(theirs, ours, merit)
         row["rival"], row["verdict"] = rival.name, verdict(rival, theirs)
         equal_ms, equal_accuracy = accuracy_at(row["latency_ms"], points), latency_at(row["accuracy"], points)

@@ -199,3 +199,14 @@ def test_a_poor_table_and_a_better_baseline_are_said_so() -> None:
 
 def test_hypervolume_names_the_first_count_that_reached_95_percent() -> None:
     assert "after 40 of 60 evaluations" in hypervolume_sentence(((20, 0.9), (40, 0.96), (60, 1.0)))
+
+
+def test_a_model_that_learnt_nothing_is_left_out_of_every_comparison(constructed: ReportData) -> None:
+    told = [{**row, "verdict": "it has learnt nothing"} for row in constructed.compare]
+    idle = [row for row in told if row["kind"] == "hand-designed"]
+    data = replace(constructed, compare=(*(row for row in constructed.compare if row not in MODELS), *idle))
+    found = headline(data)
+    assert found is not None and found.rival is None
+    assert "no hand-designed model to compare with" in comparison_sentence(data)
+    one = replace(data, compare=(*constructed.compare, {**MODELS[0], "name": "idle", "verdict": "nothing"}))
+    assert comparison_sentence(one).endswith("Left out, as they have learnt nothing by this recipe: idle.")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from nas.errors import NasError
+from nas.report.wording import times
+from nas.run_dir import read_json, write_json
 from nas.workflows.report import gather, report
 
 RUN = Path("runs/tiny")
@@ -45,7 +47,7 @@ def test_the_data_of_the_page_is_that_of_the_files(finished):
     (verdict,) = (row["verdict"] for row in data.compare if row["kind"] == "hand-designed")
     page = Path(report(run=RUN, output=Path("page.html"))["report"]).read_text(encoding="utf-8")
     assert html.escape(verdict) in page
-    assert f"{model['speed_up']:.2g}×" in page  # the same figure as in compare.csv
+    assert times(model["speed_up"]) in page  # the same figure as in compare.csv
 
 
 def test_before_compare_the_fine_tuned_models_are_shown_unmeasured(finetuned, monkeypatch):
@@ -88,8 +90,8 @@ def test_a_page_on_several_devices_has_every_newest_search_and_says_what_it_leav
 
 def test_a_front_that_exceeds_the_limit_when_it_is_measured_is_a_warning(finished):
     path = RUN / "search/cpu/measured.json"
-    measured = json.loads(path.read_text())
+    measured = read_json(path)
     slow = min(front_ids())
-    path.write_text(json.dumps(measured | {slow: measured[slow] | {"ms": 9.0}}))
+    write_json(path, measured | {slow: measured[slow] | {"ms": 9.0}})
     (text,) = gather(RUN).warnings
     assert "1 of the front's networks exceed the limit of 5.0 ms" in text and slow in text

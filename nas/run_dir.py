@@ -25,7 +25,7 @@ PACKAGES = ("torch", "timm", "numpy", "pymoo", "onnxruntime", "pandas", "plotly"
 
 def create_run(path: Path | None, command: str, now: datetime) -> Path:
     """Make a new run's folder: `path`, or `runs/<date>-<time>-<command>`; `NasError` where it already holds a run."""
-    run = path or RUNS / f"{now:%Y-%m-%d-%H%M%S}-{command}"
+    run = path or new_run(command, now)
     if (run / "run.json").exists():
         raise NasError(f"{run} already holds a run", f"Continue it with --run {run} --resume, or choose another folder")
     try:
@@ -33,6 +33,11 @@ def create_run(path: Path | None, command: str, now: datetime) -> Path:
     except OSError as error:
         raise NasError(f"cannot make the folder {run}: {error.strerror}", "Choose another with --run") from error
     return run
+
+
+def new_run(command: str, now: datetime) -> Path:
+    """Name the folder of a run that a command begins now."""
+    return RUNS / f"{now:%Y-%m-%d-%H%M%S}-{command}"
 
 
 def find_run(path: Path | None) -> Path:

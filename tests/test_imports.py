@@ -22,7 +22,7 @@ BELOW = {  # package -> modules of nas it may import, besides itself
     "export": LEAVES | {"nas.space", "nas.supernet"},
     "report": LEAVES | {"nas.space", "nas.search.problem"},
 }
-TOP = {"__init__", "__main__", "cli", "workflows", "config", "run_dir", "progress"}
+TOP = {"__init__", "__main__", "cli", "workflows", "config", "run_dir", "progress", "tracking"}
 NO_TORCH = {
     "units",
     "errors",
@@ -33,6 +33,7 @@ NO_TORCH = {
     "config",
     "run_dir",
     "progress",
+    "tracking",
     "cli",
     "__init__",
 }

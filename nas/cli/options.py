@@ -17,6 +17,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Everything random foll
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no talk.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue where an interrupted run stopped.")]
+Track = Annotated[str | None, typer.Option("--track", help="Show it in tensorboard, mlflow or wandb as well.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, how large and how long; then stop.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")]
 PASTED = ("architecture", "definition")  # what a person copies as a whole

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Resume, Run, Seed, give, give_plan, talk_of, unit
+from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Resume, Run, Seed, Track, give, give_plan, talk_of, unit
 from nas.units import parse_bytes, parse_count, parse_milliseconds
 
 
@@ -88,6 +88,7 @@ def search_command(
     racing: Annotated[bool, typer.Option("--racing", help="Stop measuring what is sure to be dominated.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that measure, on Ray from two on.")] = 1,
     ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
+    track: Track = None,
     measured_only: Annotated[bool, typer.Option("--measured-only", help="Refuse predicted latencies.")] = False,
     run: Run = None,
     resume: Resume = False,
@@ -107,6 +108,8 @@ def search_command(
     from nas.hardware.origin import described_row
     from nas.report.presets import presets_sentence
     from nas.report.sanity import sanity_sentences
+    from nas.run_dir import find_run
+    from nas.tracking import tracked
     from nas.workflows.search import Limits, SearchSettings, search
     from nas.workflows.tables import TableChoice
     from nas.workflows.transfer_matrix import transfer_lines
@@ -118,17 +121,20 @@ def search_command(
     settings = SearchSettings(
         limits=limits, algorithm=algorithm, budget=budget, batch=at_once, seed=seed, racing=racing, table=choice
     )
-    result = search(
-        run=run,
-        devices=device,
-        settings=settings,
-        measured_only=measured_only,
-        resume=resume,
-        dry_run=dry_run,
-        talk=talk_of(quiet),
-        num_workers=workers,
-        ray_address=ray_address,
-    )
+    folder = find_run(run)
+    files = {f"search/{name}": folder / "search" / name / "evaluations.jsonl" for name in device}
+    with tracked(None if dry_run else track, folder, files, resume):
+        result = search(
+            run=folder,
+            devices=device,
+            settings=settings,
+            measured_only=measured_only,
+            resume=resume,
+            dry_run=dry_run,
+            talk=talk_of(quiet),
+            num_workers=workers,
+            ray_address=ray_address,
+        )
     if dry_run:
         from nas.workflows.rehearsal import rehearse_search
 

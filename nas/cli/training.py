@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Resume, Run, Seed, Set, give, give_plan, talk_of
+from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Resume, Run, Seed, Set, Track, give, give_plan, talk_of
 
 
 def train_supernet_command(
@@ -18,6 +18,7 @@ def train_supernet_command(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share every batch (Ray).")] = 1,
     config: Annotated[Path | None, typer.Option("--config", help="Run a run's config.yaml again.")] = None,
+    track: Track = None,
     resume: Resume = False,
     overrides: Set = None,
     dry_run: DryRun = False,
@@ -35,7 +36,8 @@ def train_supernet_command(
       nas train-supernet --resume
     """
     from nas.config import TrainingOptions, make_settings, read_config
-    from nas.run_dir import find_run
+    from nas.run_dir import find_run, new_run
+    from nas.tracking import tracked
 
     options: dict[str, Any] = {}
     if config is not None or resume:
@@ -64,18 +66,21 @@ def train_supernet_command(
         return
     from nas.workflows.train_supernet import train_supernet
 
-    result = train_supernet(
-        space=chosen.space,
-        data=chosen.data,
-        run=run,
-        seed=chosen.seed,
-        resume=resume,
-        overrides=overrides or [],
-        settings=settings,
-        now=datetime.now(),
-        talk=talk_of(quiet),
-        workers=workers,
-    )
+    now = datetime.now()
+    folder = find_run(run) if resume else run or new_run("train-supernet", now)
+    with tracked(track, folder, {"training": folder / "training.jsonl"}, resume):
+        result = train_supernet(
+            space=chosen.space,
+            data=chosen.data,
+            run=folder,
+            seed=chosen.seed,
+            resume=resume,
+            overrides=overrides or [],
+            settings=settings,
+            now=now,
+            talk=talk_of(quiet),
+            workers=workers,
+        )
     reached = f"largest {result['accuracy_largest']:.1%}, smallest {result['accuracy_smallest']:.1%} (validation)"
     following = f"next: nas profile --device cpu --run {result['run']}"
     give(result, as_json, [f"supernet: {result['run']}, {reached}", following])

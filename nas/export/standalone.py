@@ -24,6 +24,8 @@ aten = torch.ops.aten
 class Network(nn.Module):
     """The network, one method per block; its tensors keep the names that they have in model.safetensors."""
 
+    pretrained_cfg: dict[str, Any]  # what timm.data.resolve_model_data_config reads, set by `create`
+
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         super().__init__()
         for name, tensor in tensors.items():
@@ -106,7 +108,16 @@ def create(pretrained: bool = False, **settings: Any) -> Network:
     asked = settings.get("num_classes")
     if asked not in (None, describe()["num_classes"]):
         raise ValueError(f"this network has {describe()['num_classes']} classes, not {asked}")
-    return load()
+    described, network = describe(), load()
+    side, preprocessing = described["resolution"], described["preprocessing"]
+    network.pretrained_cfg = {
+        "input_size": (3, side, side),
+        "interpolation": "bilinear",
+        "crop_pct": 1.0,
+        "mean": tuple(preprocessing["mean"]),
+        "std": tuple(preprocessing["std"]),
+    }
+    return network
 
 
 def register(name: str) -> None:

@@ -15,6 +15,7 @@ from nas.evaluation.data import AnySplit, load_dataset
 from nas.evaluation.quantized import has_bits
 from nas.evaluation.splits import batches
 from nas.export.card import write_card
+from nas.export.hub import hub_config
 from nas.export.parity import compare_logits, run_fresh
 from nas.progress import Talk
 from nas.run_dir import find_run, locked, read_json, write_json, write_text
@@ -68,6 +69,7 @@ def export(*, run: Path | None, pick: str, form: str, dtype: str, output: Path |
             "files": {**earlier.get("files", {}), name: written},
         }
         write_json(folder / "model.json", described)
+        write_json(folder / "config.json", hub_config(described))
         write_text(folder / "README.md", write_card(described))
     return {"run": str(run), "output": str(folder), "file": str(folder / name), **described}
 

@@ -93,6 +93,11 @@ def test_timm_builds_an_exported_network_after_one_import(exported, nas, monkeyp
     images = torch.randn(3, 3, model.resolution, model.resolution)
     with torch.no_grad():
         assert torch.equal(network(images), model(images))
+        assert torch.equal(timm.create_model("local-dir:out", pretrained=True)(images), model(images))
+    described = json.loads(Path("out/model.json").read_text())
+    asked = timm.data.resolve_model_data_config(network)
+    assert asked["input_size"] == (3, model.resolution, model.resolution)
+    assert list(asked["mean"]) == described["preprocessing"]["mean"]
     with pytest.warns(UserWarning, match="trained weights"):
         timm.create_model(f"subnet_{identity()}")
 

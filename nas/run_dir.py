@@ -49,7 +49,9 @@ def find_run(path: Path | None) -> Path:
         return path
     runs = [RUNS / name for name in run_names()]
     if not runs:
-        raise NasError("there is no run under runs/", "Train one: nas train-supernet --space scan-mix-tiny")
+        raise NasError(
+            "there is no run under runs/", "Train one: nas train-supernet --space scan-mix-tiny --data cluttered-digits"
+        )
     return newest(runs, "run.json")
 
 

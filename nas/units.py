@@ -27,7 +27,7 @@ def parse_with(text: str, factors: dict[str, float], example: str) -> float:
     if unit not in factors:
         known = ", ".join(name for name in factors if name)
         if not unit:
-            raise UsageError(f"'{text}' has no unit", f"write {text.strip()}{example}")
+            raise UsageError(f"'{text}' has no unit", f"Write {text.strip()}{example}")
         raise UsageError(f"'{text}' has an unknown unit '{unit}'", f"Known units: {known}")
     return number * factors[unit]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -23,19 +25,8 @@ BITS = ROOT / "docs" / "bits.md"
 TRAINING = ROOT / "docs" / "training.md"
 EXPORT = ROOT / "docs" / "export.md"
 COMPARISON = ROOT / "docs" / "comparison.md"
-PAGES = [
-    README,
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "CHANGELOG.md",
-    ROOT / "docs" / "ARCHITECTURE.md",
-    MIXERS,
-    LATENCY,
-    BITS,
-    TRAINING,
-    EXPORT,
-    COMPARISON,
-    *DECISIONS,
-]
+SPACES = ROOT / "docs" / "search-spaces.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")), *DECISIONS]
 
 
 def fenced(page: Path, language: str) -> list[str]:
@@ -87,6 +78,58 @@ def test_a_wrong_command_would_be_noticed(line: str) -> None:
     assert getattr(caught.value, "exit_code", None) == 2
 
 
+NEEDS = {  # words of commands that cannot be rehearsed in a run of the toy space on this machine, and why
+    "imagefolder": "a folder of images",
+    "data cifar10": "the files of CIFAR-10",
+    "cuda": "a GPU",
+    "profile --device a100": "an A100",
+    "search --device my-laptop": "a table of that device",
+    "compare --device my-laptop": "a search for that device",
+    "--measured-only": "a table measured there",
+}
+
+
+@pytest.fixture(scope="module")
+def whole_run(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that was searched and fine-tuned, and the space of the README."""
+    from nas.progress import Talk
+    from nas.workflows.finetune import finetune
+    from nas.workflows.search import Limits, SearchSettings, search
+
+    folder, quiet = shutil.copytree(trained_folder, tmp_path_factory.mktemp("docs") / "folder"), Talk(quiet=True)
+    (folder / "my_space.yaml").write_text(fenced(README, "yaml")[0], encoding="utf-8")
+    settings, run = SearchSettings(limits=Limits(), budget=10), Path("runs/tiny")
+    recipe = ["epochs=1", "batch_size=512"]
+    with contextlib.chdir(folder):
+        search(
+            run=run, devices=["cpu"], settings=settings, measured_only=False, resume=False, dry_run=False, talk=quiet
+        )
+        finetune(run=run, picks=["best"], seed=0, settings={}, overrides=recipe, talk=quiet)
+    return folder
+
+
+def rehearsable(line: str) -> bool:
+    """Say whether a command of the docs can be tried in a run of the toy space."""
+    return parse(line) not in ("demo", "report") and not any(need in line for need in NEEDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line in command_lines("nas") if rehearsable(line)])
+def test_every_command_in_the_docs_is_accepted_by_its_workflow(
+    line: str, nas: Callable[..., Any], whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.workflows import rehearsal
+
+    monkeypatch.chdir(whole_run)
+    for name in ("supernet_seconds", "trainings_seconds", "evaluation_seconds", "profile_seconds"):
+        monkeypatch.setattr(rehearsal, name, lambda *_: 1.0)
+    words = shlex.split(line, comments=True)[1:]
+    words = ["runs/tiny" if before == "--run" else word for before, word in zip(["", *words], words, strict=False)]
+    working = "--dry-run" not in words and words[0] != "show"
+    told = nas(*words, *(["--dry-run"] if working else []))
+    assert told.code == 0, told.err
+
+
 def test_the_readme_shows_every_command_of_the_road() -> None:
     shown = {parse(line) for line in command_lines("nas")}
     mentioned = set(re.findall(r"\bnas ([a-z-]+)", README.read_text(encoding="utf-8")))
@@ -100,8 +143,9 @@ def test_every_make_target_in_the_docs_exists() -> None:
     assert {"demo", "check", "test"} <= asked <= targets
 
 
-def test_the_example_space_loads(tmp_path: Path) -> None:
-    (text,) = fenced(README, "yaml")
+@pytest.mark.parametrize("page", [README, SPACES], ids=lambda page: page.name)
+def test_the_example_space_loads(page: Path, tmp_path: Path) -> None:
+    (text,) = fenced(page, "yaml")
     path = tmp_path / "my_space.yaml"
     path.write_text(text, encoding="utf-8")
     space = SearchSpace.load(path)

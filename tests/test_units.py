@@ -64,7 +64,7 @@ def test_a_longer_time_never_reads_as_a_shorter_one(number, factor):
 
 
 @pytest.mark.parametrize(
-    ("parse", "text", "proposed"), [(parse_milliseconds, "5", "write 5ms"), (parse_bytes, "2", "write 2MB")]
+    ("parse", "text", "proposed"), [(parse_milliseconds, "5", "Write 5ms"), (parse_bytes, "2", "Write 2MB")]
 )
 def test_a_bare_number_is_a_usage_error_that_proposes_a_unit(parse, text, proposed):
     with pytest.raises(UsageError, match=f"'{text}' has no unit.*{proposed}"):

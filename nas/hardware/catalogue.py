@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.errors import NasError, did_you_mean
 from nas.hardware.device import check_device_name, foreign, known_devices, table_roots, this_machine
-from nas.hardware.device_spec import device_name, spec_files
+from nas.hardware.device_spec import device_name, device_names, spec_files
 from nas.hardware.table_file import read_header
 
 # What a device's name alone stands for, the first that exists: (backend, dtype, batch).
@@ -45,7 +45,7 @@ def tables_of(device: str) -> list[tuple[Path, dict[str, Any]]]:
             f"the device '{device}' has a data sheet but no latency table",
             f"nas search --device {device} predicts one; to measure it, on the device: nas profile --device {device}",
         )
-    known = (*known_devices(), "cpu")
+    known = {*known_devices(), "cpu", *device_names()}
     raise NasError(
         f"no latency table for device '{device}'. {did_you_mean(device, known)}".rstrip("."),
         f"To measure this one: nas profile --device {device}",

@@ -71,12 +71,17 @@ def device_name(name: str) -> str:
     return next((spec.name for spec in specs if name in spec.aliases), name)
 
 
+def device_names() -> list[str]:
+    """List every name that a data sheet answers to."""
+    files = spec_files()
+    return [*files, *(alias for path in files.values() for alias in read_spec(path).aliases)]
+
+
 def load_spec(name: str) -> DeviceSpec:
     """Read the data sheet of a device, by its name or an alias; `NasError` where there is none."""
     files, found = spec_files(), device_name(name)
     if found not in files:
-        aliases = [alias for path in files.values() for alias in read_spec(path).aliases]
-        raise NasError(f"there is no data sheet of a device '{name}'", did_you_mean(name, [*files, *aliases]))
+        raise NasError(f"there is no data sheet of a device '{name}'", did_you_mean(name, device_names()))
     return read_spec(files[found])
 
 

@@ -121,6 +121,11 @@ def command(text: str) -> Markup:
     return Markup(f'<span class="command"><code>{escape(text)}</code>{button}</span>')
 
 
+def network(identity: str, name: str = "") -> Markup:
+    """An architecture's id, or its name, which the page's scripts turn into a button that draws it."""
+    return Markup(f'<code data-network="{escape(identity)}">{escape(name or identity)}</code>')
+
+
 def missing(what: str, how: str) -> str:
     """Say that a part is not there yet and which command adds it."""
     return f'<p class="missing">{escape(what)} This adds it: {command(how).html}</p>'

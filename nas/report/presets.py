@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.report.content import ReportData, Row, judged
-from nas.report.html import Cell, Column, paragraph, table
+from nas.report.html import Cell, Column, network, paragraph, table
 from nas.report.wording import ABSENT, milliseconds, percent, times
 
 
@@ -73,7 +73,7 @@ def against_the_front(data: ReportData) -> str:
 def preset_row(preset: Row, front: Sequence[Row]) -> list[Cell]:
     """One preset and the fastest member of the front that is at least as accurate."""
     start: list[Cell] = [
-        str(preset["name"]),
+        network(str(preset["id"]), str(preset["name"])),
         percent(preset["accuracy"]),
         milliseconds(preset["latency_ms"]),
         "yes" if preset["feasible"] else "no",
@@ -86,5 +86,10 @@ def preset_row(preset: Row, front: Sequence[Row]) -> list[Cell]:
     else:
         rival = rivals[0]
         factor = preset["latency_ms"] / rival["latency_ms"]
-        found = [str(rival["id"]), percent(rival["accuracy"]), milliseconds(rival["latency_ms"]), times(factor)]
+        found = [
+            network(str(rival["id"])),
+            percent(rival["accuracy"]),
+            milliseconds(rival["latency_ms"]),
+            times(factor),
+        ]
     return [*start, *found, str(preset["source"])]

@@ -19,7 +19,7 @@ from nas.report.content import (
     timed,
 )
 from nas.report.findings import Headline, best_not_slower, comparison_sentence, headline, headline_sentence
-from nas.report.html import Cell, Column, Markup, command, missing, paragraph, plot, table
+from nas.report.html import Cell, Column, command, missing, network, paragraph, plot, table
 from nas.report.presets import presets_sentence
 from nas.report.wording import ABSENT, latency_origin, milliseconds, percent, points, search_command, times
 from nas.units import format_bytes, format_count, format_milliseconds
@@ -154,11 +154,6 @@ def front_table(data: ReportData) -> str:
         for row in data.front
     ]
     return table("Pareto front, fastest first", FRONT_COLUMNS, rows)
-
-
-def network(identity: str) -> Markup:
-    """An architecture's id, which the page's scripts turn into a button that draws it."""
-    return Markup(f'<code data-network="{escape(identity)}">{escape(identity)}</code>')
 
 
 def measured_cell(data: ReportData, value: float | None) -> str:

@@ -95,7 +95,7 @@ def test_a_reader_switches_devices_and_opens_architectures_and_nothing_leaves_th
     assert shown.evaluate("plot => plot.data.find(each => each.name.startsWith('front')).ids") == [
         row["id"] for row in other.front
     ]
-    page.locator(".device[data-device=a100] button.network").last.focus()
+    page.locator("#networks .device[data-device=a100] button.network").last.focus()
     page.keyboard.press("Enter")
     assert page.locator("#card h2").inner_text() == other.front[-1]["id"]
     assert opened.complaints == []

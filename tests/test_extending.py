@@ -1,0 +1,123 @@
+"""The examples of docs/extending.md do what the page says."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import nas as package
+from nas.hardware.backends import BACKENDS, check_backend
+from nas.hardware.call import Setting
+from nas.search import ALGORITHMS
+from nas.space.cost import COSTS, architecture_cost
+from nas.space.graph_size import GRAPH_BYTES
+from nas.space.kinds import KINDS
+from nas.space.scan import SCANS, scan_names, scan_order
+from nas.space.space_file import parse_space
+from nas.supernet.blocks import BLOCKS
+
+PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
+SPACE = """
+name: own
+num_classes: 10
+resolution: [16]
+stages:
+  - {width: [8, 16], depth: [1, 2], blocks: {separable: {kernel: [3, 5]}, basic: {}}}
+  - {width: [16], depth: [1], blocks: {separable: {kernel: [3]}}}
+"""
+
+
+def examples(heading: str) -> list[str]:
+    """Give the Python blocks below a heading."""
+    text = PAGE.read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def run_example() -> Iterator[Callable[[str], dict[str, Any]]]:
+    """Run an example; whatever it registered is gone afterwards."""
+    registries: list[Any] = [KINDS, BLOCKS, COSTS, GRAPH_BYTES, SCANS, BACKENDS, ALGORITHMS]
+    before = [dict(each) for each in registries]
+
+    def run(code: str) -> dict[str, Any]:
+        names: dict[str, Any] = {}
+        exec(compile(code, PAGE.name, "exec"), names)
+        return names
+
+    yield run
+    for registry, kept in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(kept)
+
+
+def test_an_own_mixer_is_shared_extracted_and_priced_like_ours(run_example: Callable[[str], Any]) -> None:
+    run_example(*examples("A mixer"))
+    space = parse_space(SPACE, "own.yaml")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        supernet = package.Supernet(space).eval()
+        images = torch.randn(8, 3, 16, 16)
+    rng = np.random.default_rng(0)
+    for architecture in (space.smallest(), space.largest(), *(space.sample(rng) for _ in range(6))):
+        stats = package.calibrate(supernet, architecture, images)
+        network = package.extract(supernet, architecture, stats)
+        with torch.no_grad():
+            torch.testing.assert_close(network(images), supernet(images, architecture, stats), atol=1e-4, rtol=1e-4)
+        counted = sum(parameter.numel() for parameter in network.parameters())
+        assert architecture_cost(architecture, 10).num_params == counted
+
+
+def test_an_own_scan_pattern_visits_every_cell_and_has_its_reverse(run_example: Callable[[str], Any]) -> None:
+    run_example(*examples("A scan pattern"))
+    assert {"rings", "rings_flip"} <= set(scan_names())
+    order = scan_order("rings", 3, 3)
+    assert sorted(order) == list(range(9))
+    assert order[0] == 4 and list(scan_order("rings_flip", 3, 3)) == list(order[::-1])
+    scan_order.cache_clear()
+
+
+def test_an_own_backend_measures(run_example: Callable[[str], Any], nas: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    run_example(*examples("A device backend"))
+    check_backend("channels-last", Setting())
+    module = torch.nn.Conv2d(3, 4, 3)
+    output: Any = BACKENDS["channels-last"].prepare(module, (1, 3, 8, 8), Setting())()
+    assert output.shape == (1, 4, 6, 6)
+    monkeypatch.chdir(tmp_path)
+    told = nas("profile", "--space", "toy", "--backend", "channels-last", "--dry-run", "--json")
+    assert told.code == 0, told.err
+    assert "channels-last-fp32-b1-t1" in told.out
+
+
+def test_an_own_algorithm_searches(run_example: Callable[[str], Any], tmp_path: Path, monkeypatch: Any) -> None:
+    module, registration = examples("A search algorithm")
+    (tmp_path / "my_search.py").write_text(module, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_search", raising=False)
+    run_example(registration)
+    space = package.SearchSpace.load("toy")
+
+    def macs(architectures: list[Any]) -> list[float]:
+        return [float(architecture_cost(each, 10).macs) for each in architectures]
+
+    goals = [package.Objective("macs", "min", macs), package.Objective("width", "max", lambda found: macs(found))]
+    result: Any = package.search(space, objectives=goals, constraints=[], algorithm="mine", budget=20, seed=0)
+    assert len({each.candidate.id for each in result.evaluations}) == 20
+
+
+def test_an_own_objective_is_searched_for(run_example: Callable[[str], Any]) -> None:
+    with torch.random.fork_rng(devices=[]):
+        names = run_example(*examples("An objective of your own"))
+    result = names["result"]
+    assert len(result.evaluations) == 15
+    assert all(each.metrics["memory_kb"] > 0 for each in result.evaluations)
+    assert min(each.metrics["memory_kb"] for each in result.evaluations) in {
+        each.metrics["memory_kb"] for each in result.front
+    }

@@ -19,7 +19,7 @@ from nas.stored_json import Stored, read_object, sealed
 
 RUNS = Path("runs")
 SCHEMA_VERSION = 1
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes what begins with these
+FORMULA = ("=", "+", "-", "@", "\t")  # a spreadsheet computes what begins with these
 PACKAGES = ("torch", "timm", "numpy", "pymoo", "onnxruntime", "pandas", "plotly")
 
 
@@ -142,8 +142,9 @@ def cell(value: Any) -> Any:
     """Write one CSV cell: floats in full, so that equal numbers give equal bytes; no text is a formula."""
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True, separators=(",", ":"))
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        text = value.replace("\r", " ")  # which readers take for the end of a row, and the csv module does not quote
+        return f"'{text}" if text.startswith(FORMULA) else text
     return repr(value) if isinstance(value, float) else value
 
 

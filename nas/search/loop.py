@@ -80,6 +80,7 @@ def search(
     known = known or {}
     waiting = check_initial(space, initial)[:budget]
     evaluations: list[Evaluation] = []
+    front: tuple[Evaluation, ...] = ()
     rejected: dict[Genome, Metrics] = {}
     order: list[tuple[float, int]] = []
     batch_ends: list[int] = []
@@ -94,9 +95,10 @@ def search(
 
     for genomes in batches(space, proposer, waiting, batch, budget, evaluations, seen):
         predicted = proposer.predict(genomes) if isinstance(proposer, PredictingAlgorithm) else None
-        rivals = costs_of(problem.objectives, front_of(problem, evaluations))
+        rivals, before = costs_of(problem.objectives, front), len(evaluations)
         costs, excess, turned_down = assess(problem, genomes, rivals, known, note, workers)
         proposer.tell(genomes, costs, excess)
+        front = front_of(problem, [*front, *evaluations[before:]])
         rejected |= turned_down
         order += [] if predicted is None else compare_order(problem, predicted[excess == 0], costs[excess == 0])
         batch_ends.append(len(evaluations))
@@ -106,7 +108,7 @@ def search(
         reference = default_reference(problem, evaluations, batch_ends)
     return SearchResult(
         evaluations=tuple(evaluations),
-        front=front_of(problem, evaluations),
+        front=front,
         hypervolume_history=hypervolumes(problem, evaluations, batch_ends, reference),
         reference_point=reference,
         directions={each.name: each.direction for each in problem.objectives},
@@ -190,10 +192,15 @@ def hypervolumes(
 ) -> tuple[tuple[int, float], ...]:
     """Number of evaluations and hypervolume so far, after each batch that evaluated something."""
     corner = [each.sign * reference[each.name] for each in problem.objectives]
-    fronts = [
-        (end, costs_of(problem.objectives, succeeded(evaluations[:end]))) for end in dict.fromkeys(batch_ends) if end
-    ]
-    return tuple((end, hypervolume(costs, corner)) for end, costs in fronts)
+    found: list[tuple[int, float]] = []
+    front: tuple[Evaluation, ...] = ()
+    before = 0
+    for end in dict.fromkeys(batch_ends):
+        if end:
+            front = front_of(problem, [*front, *evaluations[before:end]])
+            found.append((end, hypervolume(costs_of(problem.objectives, front), corner)))
+            before = end
+    return tuple(found)
 
 
 def compare_order(problem: Problem, predicted: np.ndarray, measured: np.ndarray) -> list[tuple[float, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from nas.errors import NasError
 from nas.progress import Talk
 from nas.run_dir import write_bytes
-from nas.workflows.weights import load_tensors, save_tensors
+from nas.workflows.weights import checksum, load_tensors, save_tensors
 
 NEWEST, BEFORE = "training_state.safetensors", "training_state.previous.safetensors"
 CHECKSUM = "checksum"  # the name of the tensor that holds it
@@ -21,7 +20,7 @@ def write_checkpoint(run: Path, tensors: dict[str, Tensor]) -> None:
     """Write a state; the one that was the newest is kept beside it. Killed in between, that one is there."""
     if (run / NEWEST).exists():
         (run / NEWEST).replace(run / BEFORE)
-    write_bytes(run / NEWEST, save_tensors({**tensors, CHECKSUM: checksum(tensors)}))
+    write_bytes(run / NEWEST, save_tensors({**tensors, CHECKSUM: digest_of(tensors)}))
 
 
 def read_checkpoint(run: Path, talk: Talk) -> dict[str, Tensor] | None:
@@ -44,15 +43,11 @@ def checked(path: Path) -> dict[str, Tensor]:
     """Read a state; `NasError` where its tensors are not those that were written."""
     tensors = load_tensors(path)
     written = tensors.pop(CHECKSUM, None)
-    if written is None or not torch.equal(written, checksum(tensors)):
+    if written is None or not torch.equal(written, digest_of(tensors)):
         raise NasError(f"{path} is damaged: its checksum differs", "Delete it")
     return tensors
 
 
-def checksum(tensors: dict[str, Tensor]) -> Tensor:
-    """SHA-256 of names and contents, uint8 [32]."""
-    found = hashlib.sha256()
-    for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return torch.frombuffer(bytearray(found.digest()), dtype=torch.uint8)
+def digest_of(tensors: dict[str, Tensor]) -> Tensor:
+    """Give the checksum of tensors as one, uint8 [32]."""
+    return torch.frombuffer(bytearray(checksum(tensors)), dtype=torch.uint8)

@@ -32,7 +32,7 @@ from nas.workflows.checkpoint import read_checkpoint, write_checkpoint
 from nas.workflows.picks import front_members
 from nas.workflows.tables import table_of
 from nas.workflows.warm_start import warm_start
-from nas.workflows.weights import save_tensors
+from nas.workflows.weights import save_checked
 
 MOST_ROLLBACKS = 3
 JUDGED_BATCHES = 8  # by whose gradients it is decided which shared tensors are split
@@ -80,7 +80,7 @@ def train_in(
             if peers.rank == 0:
                 row = {**row_of(training, loss, logged, calibration), "seconds": time.monotonic() - start}
                 append_log(run / "training.jsonl", row)
-                write_bytes(run / "supernet.safetensors", save_tensors(training.average.state_dict()))
+                write_bytes(run / "supernet.safetensors", save_checked(training.average.state_dict()))
                 write_checkpoint(run, training.state())  # last: what it holds is never done again
                 advance(training.step, note_of(row))
 

@@ -39,7 +39,7 @@ from nas.workflows.picks import pick_rows, read_front
 from nas.workflows.provenance import check_weights, digest
 from nas.workflows.trainings import side_by_side
 from nas.workflows.tuning import tune_all
-from nas.workflows.weights import load_supernet, save_tensors
+from nas.workflows.weights import load_supernet, load_tensors, save_checked
 
 STARTS = ("inherited", "scratch")
 
@@ -153,7 +153,7 @@ def described_bits(
 def write_model(folder: Path, model: Subnet, described: dict[str, Any]) -> None:
     """Write model.safetensors, model.onnx, recipe.yaml and, last, model.json of a model as it leaves."""
     shape = (1, 3, model.resolution, model.resolution)
-    write_bytes(folder / "model.safetensors", save_tensors(model.state_dict()))
+    write_bytes(folder / "model.safetensors", save_checked(model.state_dict()))
     write_bytes(folder / "model.onnx", export_onnx(model, shape))
     write_text(folder / "recipe.yaml", yaml_of(described["settings"]))
     write_json(folder / "model.json", described)
@@ -168,10 +168,11 @@ def yaml_of(settings: Mapping[str, Any]) -> str:
 
 def load_model(folder: Path) -> tuple[Subnet, dict[str, Any]]:
     """Load a fine-tuned subnet, norms folded, in eval mode, with what model.json says."""
-    from nas.workflows.weights import load_tensors
-
     described = read_json(folder / "model.json")
     model = build_subnet(Architecture.from_dict(described["architecture"]), described["num_classes"])
     fold_norms(model)
-    model.load_state_dict(load_tensors(folder / "model.safetensors"))
+    tensors, own = load_tensors(folder / "model.safetensors"), model.state_dict()
+    if own.keys() != tensors.keys() or any(own[name].shape != tensors[name].shape for name in own):
+        raise NasError(f"{folder}/model.safetensors does not fit its model.json", "Fine-tune it again: nas finetune")
+    model.load_state_dict(tensors)
     return model, described

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from nas.errors import NasError
@@ -12,6 +13,7 @@ from nas.evaluation.accuracy import model_accuracy
 from nas.evaluation.finetune import Recipe, averaged, train_epochs
 from nas.evaluation.tuning import first_trial, recipe_of, tuned_settings
 from nas.progress import Talk
+from nas.run_dir import append_row, read_rows
 from nas.search.parallel import connect
 from nas.supernet.divergence import Diverged
 from nas.workflows.entrants import Conditions, Entrant
@@ -31,8 +33,9 @@ def tune_on_ray(
 ) -> dict[str, Recipe]:
     """Give the recipe of the best trial of each entrant; workers share the trials of one after the other.
 
-    A tuning that was killed is restored: finished trials stand as they are. `NasError` where Ray cannot be reached or
-    has too few CPUs.
+    A tuning that was killed goes on: finished trials stand as they are in `folder`, the others begin anew. Ray's own
+    records are pickles, which could execute code: they live in a temporary folder and are never read. `NasError` where
+    Ray cannot be reached or has too few CPUs.
     """
     import ray
 
@@ -46,57 +49,79 @@ def tune_on_ray(
 def tune_one(
     entrant: Entrant, at: Conditions, trials: int, seed: int, folder: Path, talk: Talk, num_workers: int
 ) -> Recipe:
-    """Run, or go on with, the trials of one network."""
+    """Run the trials of one network that are not finished yet."""
     from ray import tune
 
     from nas.workflows.tuning import study_name
 
-    name = study_name(entrant, at, seed)
-    trial = tune.with_resources(tune.with_parameters(train_trial, entrant=entrant, at=at, seed=seed), {"cpu": 1})
-    path = folder.resolve() / name
-    if tune.Tuner.can_restore(str(path)):
-        tuner = tune.Tuner.restore(str(path), trainable=trial, resume_unfinished=True, restart_errored=True)
-    else:
-        tuner = new_tuner(trial, at.recipe, trials, seed, num_workers, path)
-    results: Any = tuner.fit()
-    best = best_of(results, at.recipe)
-    talk.say(f"{entrant.id}: {len(results)} trials, best {best.metrics[METRIC]:.2%} on validation: {best.config}")
-    return recipe_of(at.recipe, best.config)
+    path = folder.resolve() / f"{study_name(entrant, at, seed)}.jsonl"
+    known = read_rows(path, repair=True)
+    if len(known) < trials:
+        trial = tune.with_resources(tune.with_parameters(train_trial, entrant=entrant, at=at, seed=seed), {"cpu": 1})
+        with TemporaryDirectory() as storage:
+            tuner(trial, at.recipe, known, trials, seed, num_workers, path, storage).fit()
+    finished = read_rows(path)
+    best = best_of(finished, at.recipe)
+    talk.say(f"{entrant.id}: {len(finished)} trials, best {best[METRIC]:.2%} on validation: {best['config']}")
+    return recipe_of(at.recipe, best["config"])
 
 
-def best_of(results: Iterable[Any], base: Recipe) -> Any:
+def best_of(finished: Sequence[Mapping[str, Any]], base: Recipe) -> Mapping[str, Any]:
     """Give the best trial; of several the default recipe, else the one whose settings come first.
 
-    Small validation splits make ties, and Ray gives trials in another order after a restore.
+    Small validation splits make ties, and trials end in another order each time.
     """
-    finished = [each for each in results if METRIC in (each.metrics or {})]
     if not finished:
-        raise NasError("no trial ended: every one of them failed", "look at the errors in the trials' folders")
+        raise NasError("no trial ended: every one of them failed", "Try one worker, which says why: --workers 1")
     settled = sorted(
-        finished, key=lambda each: (each.config != first_trial(base), json.dumps(each.config, sort_keys=True))
+        finished, key=lambda each: (each["config"] != first_trial(base), json.dumps(each["config"], sort_keys=True))
     )
-    return max(settled, key=lambda each: each.metrics[METRIC])
+    return max(settled, key=lambda each: each[METRIC])
 
 
-def new_tuner(trial: Any, base: Recipe, trials: int, seed: int, num_workers: int, path: Path) -> Any:
-    """Begin a tuning whose state lies in `path`."""
+def tuner(
+    trial: Any,
+    base: Recipe,
+    known: Sequence[Mapping[str, Any]],
+    trials: int,
+    seed: int,
+    num_workers: int,
+    path: Path,
+    storage: str,
+) -> Any:
+    """Make what runs the trials that are missing from `known`, and adds a line to `path` for each as it ends."""
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
+    class Recorder(tune.Callback):
+        """Writes down each trial that has ended."""
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            """Add its line, unless it ended without a result."""
+            if METRIC in (trial.last_result or {}):
+                append_row(path, {"config": trial.config, METRIC: trial.last_result[METRIC]})
+
+    first = first_trial(base)
     searcher = OptunaSearch(
-        tuned_settings(base), seed=seed, points_to_evaluate=[first_trial(base)], metric=METRIC, mode="max"
+        tuned_settings(base),
+        seed=1000 * seed + len(known),  # one that goes on draws other settings than it began with
+        points_to_evaluate=None if any(each["config"] == first for each in known) else [first],
+        metric=METRIC,
+        mode="max",
     )
+    for each in known:
+        searcher.add_evaluated_point(each["config"], each[METRIC])
     return tune.Tuner(
         trial,
         tune_config=tune.TuneConfig(
             search_alg=tune.search.ConcurrencyLimiter(searcher, num_workers),
             scheduler=ASHAScheduler(max_t=base.epochs, grace_period=1, reduction_factor=3),
-            num_samples=trials,
+            num_samples=trials - len(known),
             metric=METRIC,
             mode="max",
         ),
-        run_config=tune.RunConfig(name=path.name, storage_path=str(path.parent), verbose=0),
+        run_config=tune.RunConfig(name="tuning", storage_path=storage, verbose=0, callbacks=[Recorder()]),
     )
 
 

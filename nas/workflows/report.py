@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from nas.hardware.device import this_machine
 from nas.hardware.origin import warnings_of
 from nas.report import ReportData, render
 from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
+from nas.stored_json import named
 from nas.workflows.evaluations import front_in, read_evaluations
 from nas.workflows.provenance import check_table, digest
 from nas.workflows.tables import searched_table
@@ -49,7 +50,7 @@ def gather(run: Path) -> ReportData:
     data = gather_search(run, newest)
     return replace(
         data,
-        compare=tuple(compare_row(row) for row in compared(run)),
+        compare=tuple(compared(run)),
         training=tuple(read_rows(run / "training.jsonl")),
         audit=audited(run),
         warnings=(*data.warnings, *warnings),
@@ -74,11 +75,12 @@ def gather_search(run: Path, folder: Path) -> ReportData:
         device=device,
         backend=table.header["backend"],
         max_latency_ms=limit,
-        evaluations=tuple(evaluation(row, measured) for row in read_evaluations(folder)),
+        evaluations=tuple(evaluation(row, measured) for row in whole_search(folder, found)),
         front=tuple(evaluation(row, measured) for row in front_in(folder)),
         presets=tuple(evaluation(row, measured) for row in found.get("presets", [])),
         hypervolume=tuple(
-            (int(row["evaluations"]), float(row["hypervolume"])) for row in read_csv(folder / "hypervolume.csv")
+            (int(row["evaluations"]), row["hypervolume"])
+            for row in read_csv(folder / "hypervolume.csv", ("evaluations", "hypervolume"))
         ),
         sanity=found.get("sanity", {}),
         table=table.header,
@@ -95,6 +97,17 @@ def warnings_in(found: Mapping[str, Any], limit: float | None, measured: Mapping
     return [text] if over else []
 
 
+def whole_search(folder: Path, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Read the evaluations of a finished search; `NasError` where lines were lost since."""
+    rows = read_evaluations(folder)
+    if len(rows) < found["num_evaluations"]:
+        raise NasError(
+            f"{folder}/evaluations.jsonl has {len(rows)} of {found['num_evaluations']} evaluations",
+            "The same nas search with --resume makes the others again",
+        )
+    return list(rows)
+
+
 def audited(run: Path) -> dict[str, Any]:
     """Read what an audit of these very weights found; `NasError` where the supernet was trained further since."""
     if not (run / "audit.json").exists():
@@ -108,10 +121,8 @@ def audited(run: Path) -> dict[str, Any]:
 def transfer_rows(run: Path, device: str) -> tuple[dict[str, Any], ...]:
     """Read what fronts are worth on each other's device, where a search was for several, `device` among them."""
     path = run / "search" / "transfer.csv"
-    rows = read_csv(path) if path.exists() else []
-    rows = rows if device in {row["used_on"] for row in rows} else []
-    numbers = ("hypervolume_share", "accuracy", "own_accuracy", "within_limit", "of")
-    return tuple({**row, **{name: float(row[name]) if row[name] else None for name in numbers}} for row in rows)
+    rows = read_csv(path, ("hypervolume_share", "accuracy", "own_accuracy", "within_limit", "of"))
+    return tuple(rows) if device in {row["used_on"] for row in rows} else ()
 
 
 def evaluation(row: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,25 +138,28 @@ def evaluation(row: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str,
 def compared(run: Path) -> list[dict[str, Any]]:
     """Give the rows of compare.csv, or before `nas compare` those of the fine-tuned models, not measured yet."""
     if (run / "compare.csv").exists():
-        return read_csv(run / "compare.csv")
+        return read_csv(run / "compare.csv", NUMBERS)
     models = [read_json(path) for path in sorted(run.glob("models/*/model.json"))]
     return [
-        {**model, "name": f"subnet {model['id']}", "kind": "searched", "latency_ms": "", "source": "fine-tuned"}
+        {**model, "name": f"subnet {model['id']}", "kind": "searched", "latency_ms": None, "source": "fine-tuned"}
         for model in models
     ]
 
 
-def compare_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn the texts of a CSV row into numbers; what is empty becomes None."""
-    return {
-        name: None if value == "" else (float(value) if name in NUMBERS and value is not None else value)
-        for name, value in row.items()
-    }
+def read_csv(path: Path, numbers: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Read a CSV file, [] where there is none: texts, but these columns are numbers, and what is empty is None.
 
-
-def read_csv(path: Path) -> list[dict[str, Any]]:
-    """Read a CSV file as rows of texts, [] where there is none."""
+    `NasError` where a cell that should be a number is none, or a row has too few cells.
+    """
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        found = [
+            {name: (float(text) if name in numbers else text) if text else None for name, text in row.items()}
+            for row in rows
+        ]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise NasError(f"{path} is damaged: {error}", "Run the command that writes it again") from error
+    return named(found, str(path))

@@ -182,19 +182,32 @@ def read_rows(path: Path, repair: bool = False) -> list[Stored]:
 
     With `repair`, for those who will append, that line is dropped from the file too. `NasError` names a damaged line.
     """
-    if not path.exists():
-        return []
-    whole, rows = 0, []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                break
-            rows.append(read_object(decoded(line), f"{path}, line {number}", "Remove that line, or start anew"))
-            whole += len(line)
-    if repair and whole < path.stat().st_size:
+    rows, whole = [], 0
+    for row, end in rows_and_ends(path):
+        rows.append(row)
+        whole = end
+    if repair and path.exists() and whole < path.stat().st_size:
         with path.open("r+b") as file:
             file.truncate(whole)
     return rows
+
+
+def each_row(path: Path) -> Iterator[Stored]:
+    """Read a JSONL file row by row, as `read_rows` does, for files that are larger than memory."""
+    return (row for row, _ in rows_and_ends(path))
+
+
+def rows_and_ends(path: Path) -> Iterator[tuple[Stored, int]]:
+    """Yield the whole lines of a JSONL file, each with the byte after it; nothing where there is no file."""
+    if not path.exists():
+        return
+    end = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            end += len(line)
+            yield read_object(decoded(line), f"{path}, line {number}", "Remove that line, or start anew"), end
 
 
 def decoded(line: bytes) -> str:

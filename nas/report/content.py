@@ -27,7 +27,8 @@ class ReportData:
     device: str
     backend: str
     max_latency_ms: float | None
-    evaluations: tuple[Row, ...] = ()  # rows of evaluations.jsonl
+    evaluations: tuple[Row, ...] = ()  # rows of evaluations.jsonl, of a very large search a part
+    num_evaluations: int = 0  # in all, where that is known
     front: tuple[Row, ...] = ()  # the non-dominated feasible ones, by rising latency
     presets: tuple[Row, ...] = ()  # rows of presets.csv: those of evaluations with `name` and `source`
     hypervolume: tuple[tuple[int, float], ...] = ()  # (number of evaluations, hypervolume)

@@ -29,7 +29,8 @@ def answer(data: ReportData) -> str:
     """The headline: one sentence, four numbers, what was run."""
     found = headline(data)
     limit = "no latency limit" if data.max_latency_ms is None else f"limit {format_milliseconds(data.max_latency_ms)}"
-    place = f"{data.device}, {data.backend}, {limit}, {len(data.evaluations)} architectures evaluated"
+    count = data.num_evaluations or len(data.evaluations)
+    place = f"{data.device}, {data.backend}, {limit}, {count} architectures evaluated"
     start = f"<h1>{escape(data.title)}</h1>{paragraph(place, 'place')}{paragraph(headline_sentence(data), 'answer')}"
     start += paragraph(latency_origin(data), "note")
     start += paragraph(presets_sentence(data.front, data.presets)) if data.presets else ""

@@ -118,8 +118,9 @@ class Unseen(DuplicateElimination):
         self.seen = seen
 
     def _do(self, pop: Any, other: Any, is_duplicate: np.ndarray) -> np.ndarray:
-        earlier = set(self.seen) if other is None else set(as_tuples(other.get("X")))
+        earlier = self.seen if other is None else set(as_tuples(other.get("X")))
+        here: set[Genome] = set()
         for i, genome in enumerate(as_tuples(pop.get("X"))):
-            is_duplicate[i] = genome in earlier
-            earlier.add(genome)
+            is_duplicate[i] = genome in earlier or genome in here
+            here.add(genome)
         return is_duplicate

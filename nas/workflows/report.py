@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from nas.errors import NasError
 from nas.hardware.device import this_machine
 from nas.hardware.origin import warnings_of
 from nas.report import ReportData, render
-from nas.run_dir import find_run, latest_search, read_json, read_rows, write_text
-from nas.stored_json import named
-from nas.workflows.evaluations import front_in, read_evaluations
+from nas.run_dir import each_row, find_run, latest_search, read_json, read_rows, write_text
+from nas.stored_json import Stored, named
+from nas.workflows.evaluations import checked_row, front_in
 from nas.workflows.provenance import check_table, digest
 from nas.workflows.tables import searched_table
 
+MOST_SHOWN = 10_000  # evaluations on a page
 NUMBERS = (
     *("accuracy", "accuracy_std", "validation_accuracy", "inherited_accuracy", "latency_ms"),
     *("num_params", "macs", "epochs", "images", "num_seeds", "error_ratio", "speed_up"),
@@ -67,6 +68,7 @@ def gather_search(run: Path, folder: Path) -> ReportData:
     check_table(table, folder)
     measured = read_json(folder / "measured.json") if (folder / "measured.json").exists() else {}
     limit = settings["limits"]["max_latency_ms"]
+    shown, count = shown_evaluations(folder, found)
     command = f"nas search --device {device}" + (f" --max-latency {limit:g}ms" if limit else "")
     return ReportData(
         title=f"{manifest['space']} on {device}",
@@ -75,7 +77,8 @@ def gather_search(run: Path, folder: Path) -> ReportData:
         device=device,
         backend=table.header["backend"],
         max_latency_ms=limit,
-        evaluations=tuple(evaluation(row, measured) for row in whole_search(folder, found)),
+        evaluations=tuple(evaluation(row, measured) for row in shown),
+        num_evaluations=count,
         front=tuple(evaluation(row, measured) for row in front_in(folder)),
         presets=tuple(evaluation(row, measured) for row in found.get("presets", [])),
         hypervolume=tuple(
@@ -85,7 +88,7 @@ def gather_search(run: Path, folder: Path) -> ReportData:
         sanity=found.get("sanity", {}),
         table=table.header,
         transfer=transfer_rows(run, device),
-        warnings=(*warnings_of(table, this_machine()), *warnings_in(found, limit, measured)),
+        warnings=(*warnings_of(table, this_machine()), *warnings_in(found, limit, measured), *left_out(shown, count)),
     )
 
 
@@ -97,15 +100,31 @@ def warnings_in(found: Mapping[str, Any], limit: float | None, measured: Mapping
     return [text] if over else []
 
 
-def whole_search(folder: Path, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Read the evaluations of a finished search; `NasError` where lines were lost since."""
-    rows = read_evaluations(folder)
-    if len(rows) < found["num_evaluations"]:
+def left_out(shown: Sequence[Any], count: int) -> list[str]:
+    """Say that a page holds a part of the evaluations, where it does."""
+    part = f"{len(shown):,} of {count:,} evaluations are on this page, evenly spread over the search"
+    return [f"{part}; front and figures of the search are of all"] if len(shown) < count else []
+
+
+def shown_evaluations(folder: Path, found: Mapping[str, Any]) -> tuple[list[Stored], int]:
+    """Give the evaluations of a finished search that a page can hold, evenly spread, and how many there are in all.
+
+    `NasError` where lines were lost since. Rows are read one by one: of a large search only those shown are kept.
+    """
+    shown: list[Stored] = []
+    stride, count = 1, 0
+    for row in each_row(folder / "evaluations.jsonl"):
+        if count % stride == 0:
+            shown.append(checked_row(row))
+        count += 1
+        if len(shown) > MOST_SHOWN:
+            shown, stride = shown[::2], 2 * stride
+    if count < found["num_evaluations"]:
         raise NasError(
-            f"{folder}/evaluations.jsonl has {len(rows)} of {found['num_evaluations']} evaluations",
+            f"{folder}/evaluations.jsonl has {count} of {found['num_evaluations']} evaluations",
             "The same nas search with --resume makes the others again",
         )
-    return list(rows)
+    return shown, count
 
 
 def audited(run: Path) -> dict[str, Any]:

@@ -55,9 +55,10 @@ def evolve(
     return population, costs, excess
 
 
-def unmet(space: DesignSpace, genomes: np.ndarray, met: set[Genome]) -> np.ndarray:
-    """Canonical genomes that are not in `met`, each once, int [k, genes]; adds them to `met`."""
-    new = [genome for genome in dict.fromkeys(as_tuples(canonical(space, genomes))) if genome not in met]
+def unmet(space: DesignSpace, genomes: np.ndarray, met: set[Genome], seen: Set[Genome] = frozenset()) -> np.ndarray:
+    """Canonical genomes that are neither in `met` nor `seen`, each once, int [k, genes]; adds them to `met`."""
+    each = dict.fromkeys(as_tuples(canonical(space, genomes)))
+    new = [genome for genome in each if genome not in met and genome not in seen]
     met.update(new)
     return as_genomes(space, new)
 

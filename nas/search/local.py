@@ -39,13 +39,13 @@ class LocalSearch:
 
     def neighbours(self, n: int) -> np.ndarray:
         """Draw up to n unseen feasible genomes that differ from a member of the front in about 1 gene, then 2, ..."""
-        met = set(self.seen)
+        met: set[Genome] = set()
         found = self.front[:0]
         for changes in range(1, RADIUS + 1):
             if len(found) >= n:
                 break
             members = self.front[self.rng.integers(len(self.front), size=DRAWS * n)]
-            drawn = unmet(self.space, mutate(self.space, members, self.rng, changes), met)
+            drawn = unmet(self.space, mutate(self.space, members, self.rng, changes), met, self.seen)
             found = np.concatenate([found, drawn[self.prices(drawn)[1] == 0]])
         return found[:n]
 

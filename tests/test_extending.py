@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +75,27 @@ def test_an_own_mixer_is_shared_extracted_and_priced_like_ours(run_example: Call
             torch.testing.assert_close(network(images), supernet(images, architecture, stats), atol=1e-4, rtol=1e-4)
         counted = sum(parameter.numel() for parameter in network.parameters())
         assert architecture_cost(architecture, 10).num_params == counted
+
+
+@pytest.mark.slow
+def test_a_file_with_a_mixer_is_a_nas_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(SPACE, encoding="utf-8")
+    ending = "\nfrom nas.cli import main\n\nmain()\n"
+    (tmp_path / "my_nas.py").write_text(examples("A mixer")[0] + ending, encoding="utf-8")
+    for command in (
+        "train-supernet --space own.yaml --data digits --epochs 1",
+        "profile --device cpu --space own.yaml --validate 0",
+        "search --device cpu --budget 6",
+        "finetune --pick best --epochs 1",
+        "export --pick best --format safetensors",
+        "report",
+    ):
+        words = [sys.executable, "my_nas.py", *command.split(), "--quiet"]
+        environment = os.environ | {"PYTHONPATH": str(PAGE.parents[1])}
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    (page,) = tmp_path.glob("runs/*/report.html")
+    assert "separable" in page.read_text(encoding="utf-8")
 
 
 def test_an_own_scan_pattern_visits_every_cell_and_has_its_reverse(run_example: Callable[[str], Any]) -> None:

@@ -54,8 +54,10 @@ def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
         print("\n".join(lines))
 
 
-def give_plan(plan: dict[str, Any], as_json: bool) -> None:
+def give_plan(rehearse: Callable[[], dict[str, Any]], as_json: bool, quiet: bool) -> None:
     """Print what a command would do, and how long it would take."""
+    talk_of(quiet).say("rehearsing; nothing is written")
+    plan = rehearse()
     seconds = plan.get("estimated_seconds")
     ends = [] if seconds is None else [f"estimated time: {format_seconds(seconds)} on this machine as busy as it is"]
     facts = {name: value for name, value in plan.items() if name != "estimated_seconds"}

@@ -54,7 +54,7 @@ def export_command(
     if dry_run:
         from nas.workflows.rehearsal import rehearse_export
 
-        give_plan(rehearse_export(run=run, pick=pick, form=form, dtype=dtype, output=output), as_json)
+        give_plan(lambda: rehearse_export(run=run, pick=pick, form=form, dtype=dtype, output=output), as_json, quiet)
         return
     result = export(run=run, pick=pick, form=form, dtype=dtype, output=output, talk=talk_of(quiet))
     found = result["files"][Path(result["file"]).name]

@@ -49,7 +49,7 @@ def profile_command(
     if dry_run:
         from nas.workflows.rehearsal import rehearse_profile
 
-        give_plan(rehearse_profile(device=here, space=measured, plan=plan), as_json)
+        give_plan(lambda: rehearse_profile(device=here, space=measured, plan=plan), as_json, quiet)
         return
     found = profile_device(device=here, space=measured, plan=plan, resume=resume, talk=talk_of(quiet))
     give(found, as_json, [*profile_lines(found), f"next: nas search --device {here.name} --max-latency 1ms"])
@@ -138,7 +138,7 @@ def search_command(
     if dry_run:
         from nas.workflows.rehearsal import rehearse_search
 
-        give_plan(rehearse_search(result["dry_run"], Path(result["run"]), budget), as_json)
+        give_plan(lambda: rehearse_search(result["dry_run"], Path(result["run"]), budget), as_json, quiet)
         return
     lines = []
     for name, front in result["fronts"].items():

@@ -54,15 +54,9 @@ def train_supernet_command(
     if dry_run:
         from nas.workflows.rehearsal import rehearse_training
 
-        plan = rehearse_training(
-            space=chosen.space,
-            data=chosen.data,
-            seed=chosen.seed,
-            overrides=overrides or [],
-            settings=settings,
-            talk=talk_of(quiet),
-        )
-        give_plan(plan, as_json)
+        asked: dict[str, Any] = {"space": chosen.space, "data": chosen.data, "seed": chosen.seed, "settings": settings}
+        asked |= {"overrides": overrides or [], "talk": talk_of(quiet)}
+        give_plan(lambda: rehearse_training(**asked), as_json, quiet)
         return
     from nas.workflows.train_supernet import train_supernet
 
@@ -122,7 +116,7 @@ def finetune_command(
     if dry_run:
         from nas.workflows.rehearsal import rehearse_finetune
 
-        give_plan(rehearse_finetune(**asked), as_json)
+        give_plan(lambda: rehearse_finetune(**asked), as_json, quiet)
         return
     result = finetune(
         **asked,
@@ -170,7 +164,7 @@ def compare_command(
     if dry_run:
         from nas.workflows.rehearsal import rehearse_compare
 
-        give_plan(rehearse_compare(**asked), as_json)
+        give_plan(lambda: rehearse_compare(**asked), as_json, quiet)
         return
     result = compare(
         **asked,
@@ -225,7 +219,7 @@ def audit_command(
     if dry_run:
         from nas.workflows.rehearsal import rehearse_audit
 
-        give_plan(rehearse_audit(**asked), as_json)
+        give_plan(lambda: rehearse_audit(**asked), as_json, quiet)
         return
     found = audit(**asked)
     give(found, as_json, [*audit_lines(found), "next: nas report"])

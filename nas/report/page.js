@@ -10,6 +10,8 @@ const settings = {
 const reportData = JSON.parse(document.getElementById("report-data").textContent);
 let shown = reportData.devices[0];
 
+const narrow = matchMedia("(max-width: 40rem)").matches;
+
 // Figures are drawn one per task, so that the page answers meanwhile; those of a device that is not shown wait for it.
 const waiting = [...document.querySelectorAll("figure[data-figure]")];
 
@@ -22,6 +24,7 @@ function drawNext() {
   const [figure] = waiting.splice(place, 1);
   const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
   const plot = figure.querySelector(".plot");
+  if (narrow) for (const trace of data) if (trace.mode === "markers+text") trace.mode = "markers"; // names would overlap
   Plotly.newPlot(plot, data, layout, settings);
   plot.on("plotly_click", (event) => event.points[0].id && openCard(event.points[0].id, plot));
   setTimeout(drawNext);

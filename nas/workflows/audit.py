@@ -58,6 +58,7 @@ def audit(
     chosen = choose_networks(space, table, subnets, presets, seed)
     dataset = load_dataset(manifest["data"], manifest["seed"])
     with locked(run):
+        talk.say(f"accuracies that {len(chosen)} networks inherit")
         inherited = InheritedAccuracy(run).of(list(chosen))
         alone = train_alone(list(chosen), dataset, recipe, seeds, run / "audit" / "alone.jsonl", talk)
         networks = [

@@ -47,7 +47,7 @@ def block_box(block: Row, kinds: Sequence[str]) -> str:
         for name, value in block.items()
         if name not in {"kind", "directions", "bits", "mode"} and value is not None
     )
-    spoken = ", ".join(f"{name} {value}" for name, value in block.items())
+    spoken = ", ".join(f"{name} {value}" for name, value in {"kind": block["kind"], **block}.items())
     lines = f"<small>{escape(settings)}</small>" if settings else ""
     style = f"border-left-color:{colour(block['kind'], kinds)}"
     return (

@@ -11,7 +11,7 @@ from nas.report.content import ReportData, Row
 
 ARCHITECTURES = ("evaluations", "front", "presets")  # parts whose rows hold an architecture
 SHARED = ("manifest", "training", "audit", "transfer", "compare")  # parts of the run, not of one of its devices
-Blocks = dict[str, int]  # canonical JSON of a block -> its number
+Blocks = dict[str, int]  # JSON of a block -> its number
 
 
 def embedded(data: ReportData) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -43,12 +43,12 @@ def packed(rows: Sequence[Row], blocks: Blocks) -> dict[str, Any]:
 def numbered(architecture: Mapping[str, Any], blocks: Blocks) -> dict[str, Any]:
     """Put numbers in the place of an architecture's blocks."""
     stages = [
-        {**stage, "blocks": [blocks.setdefault(canonical(block), len(blocks)) for block in stage["blocks"]]}
+        {**stage, "blocks": [blocks.setdefault(json_of(block), len(blocks)) for block in stage["blocks"]]}
         for stage in architecture["stages"]
     ]
     return {**architecture, "stages": stages}
 
 
-def canonical(block: Row) -> str:
-    """One text per block, whatever the order of its settings."""
-    return json.dumps(block, sort_keys=True)
+def json_of(block: Row) -> str:
+    """One text per block; its settings keep their order, in which they are drawn."""
+    return json.dumps(block)

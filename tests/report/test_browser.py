@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from nas.report import ReportData, render
+from nas.report.drawing import kinds_of, strips
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs `pip install playwright` (the dev extra)")
 CHROMIUM = next(
@@ -119,6 +122,28 @@ def test_a_click_on_a_heading_sorts_by_value_and_the_downloads_are_the_data(
         page.locator("button.download", has_text="front.csv").click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8")
     assert len(text.splitlines()) == 1 + len(complete.front)
+
+
+@pytest.mark.slow
+def test_a_text_in_a_download_is_no_formula(complete: ReportData, open_page: Callable[..., Opened]) -> None:
+    page = open_page(complete).page
+    given = [{"name": "=1+1", "points": -0.5, "note": 'say "a, b"'}, {"name": None, "points": 2, "note": ["x"]}]
+    text = page.evaluate("rows => csv(rows)", given)
+    found = list(csv.reader(io.StringIO(text)))
+    assert found == [["name", "points", "note"], ["'=1+1", "-0.5", 'say "a, b"'], ["", "2", '["x"]']]
+
+
+@pytest.mark.slow
+def test_what_is_clicked_is_drawn_as_python_draws_it(complete: ReportData, open_page: Callable[..., Opened]) -> None:
+    page = open_page(complete).page
+    kinds = kinds_of((*complete.evaluations, *complete.front))
+    for row in complete.evaluations[:5]:
+        page.evaluate("id => openCard(id, document.body)", row["id"])
+        wanted = page.evaluate(
+            "html => { const box = document.createElement('div'); box.innerHTML = html; return box.innerHTML; }",
+            strips(row["architecture"], kinds),
+        )
+        assert page.locator("#card .drawing").inner_html() == wanted
 
 
 @pytest.mark.slow

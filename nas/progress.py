@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SECONDS_BETWEEN_LINES = 15.0
+WORTH_TELLING_SECONDS = 2.0  # what takes less leaves no line
 Advance = Callable[[int, str], None]  # (steps done so far, a note)
 
 
@@ -70,4 +71,5 @@ class Talk:
                 self.say(f"{name}: {done}/{total}, {now - start:.0f} s, about {left:.0f} s left  {latest}")
 
         yield advance
-        self.say(f"{name}: done in {time.monotonic() - start:.0f} s  {latest}")
+        if time.monotonic() - start >= WORTH_TELLING_SECONDS:
+            self.say(f"{name}: done in {time.monotonic() - start:.0f} s  {latest}")

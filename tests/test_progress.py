@@ -42,6 +42,13 @@ def test_away_from_a_terminal_a_task_says_a_line_now_and_then_and_one_at_the_end
     ]
 
 
+def test_what_takes_less_than_two_seconds_leaves_no_line(capsys, clock):
+    with Talk().task("train", 10) as advance:
+        clock[0] = 1.9
+        advance(10, "")
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_note_stays_until_the_next_one(capsys, clock):
     with Talk().task("train", 10) as advance:
         advance(1, "accuracy 50%")

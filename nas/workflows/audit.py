@@ -58,8 +58,11 @@ def audit(
     chosen = choose_networks(space, table, subnets, presets, seed)
     dataset = load_dataset(manifest["data"], manifest["seed"])
     with locked(run):
-        talk.say(f"accuracies that {len(chosen)} networks inherit")
-        inherited = InheritedAccuracy(run).of(list(chosen))
+        judge, inherited = InheritedAccuracy(run), []
+        with talk.task("inherit", len(chosen)) as advance:
+            for each in chosen:
+                inherited.append(judge.accuracy(each))
+                advance(len(inherited), "")
         alone = train_alone(list(chosen), dataset, recipe, seeds, run / "audit" / "alone.jsonl", talk)
         networks = [
             {

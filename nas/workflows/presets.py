@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.hardware.latency_table import LatencyTable
 from nas.hardware.origin import describe
+from nas.progress import Advance
 from nas.run_dir import append_row, read_rows, write_rows
 from nas.search.problem import Constraint
 from nas.space.architecture import Architecture
@@ -21,6 +22,7 @@ def judge_presets(
     table: LatencyTable,
     constraints: Sequence[Constraint],
     accuracy_of: Callable[[Sequence[Architecture]], list[float]],
+    advance: Advance = lambda done, note: None,
 ) -> list[dict[str, Any]]:
     """Write presets.csv beside the front and give its rows, those over a limit with `feasible` false.
 
@@ -31,7 +33,8 @@ def judge_presets(
     recorded = [*read_rows(folder / "evaluations.jsonl"), *read_rows(kept, repair=True)]
     known = {row["id"]: row["accuracy"] for row in recorded if row.get("accuracy_share", 1.0) == 1.0}
     rows = []
-    for preset in space.presets.values():
+    for number, preset in enumerate(space.presets.values()):
+        advance(number, preset.name)
         architecture = preset.architecture
         if architecture.id not in known:
             known[architecture.id] = accuracy_of([architecture])[0]

@@ -93,7 +93,8 @@ def search(
             folder, problem = folders[device], problem_of(table.space, table, settings.limits, judge.objective)
             first = [*seeds(table), *handed_on(earlier, table, settings.budget)]
             result = search_device(folder, device, table, problem, first, settings, judge, workers, talk)
-            presets = judge_presets(folder, table.space, table, problem.constraints, judge.of)
+            with talk.task(f"presets {device}", len(table.space.presets)) as advance:
+                presets = judge_presets(folder, table.space, table, problem.constraints, judge.of, advance)
             initial = genomes_of(seeds(table), table.space)
             searched = {each.candidate for _, before in earlier for each in before.evaluations}
             sanity = sanity_of(problem, result, initial, settings.batch, settings.seed, searched)

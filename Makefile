@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= not gpu
 
-.PHONY: demo test check lint slow clean
+.PHONY: demo test check lint faults soak clean
 
 demo: $(VENV)/.installed
 	$(BIN)/nas demo
@@ -19,6 +19,15 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check nas tests benchmarks
 	$(BIN)/ruff format --check nas tests benchmarks
 	$(BIN)/mypy
+
+# Every fault of docs/reliability.md, 20 times each, and 10,000 examples of hostile input for every reader: about an hour.
+faults: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not gpu" tests/faults tests/workflows/test_profile_faults.py
+
+# Does a long job keep its size? `make soak MINUTES=10` is a shorter look.
+MINUTES ?= 120
+soak: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -25,6 +25,8 @@ BITS = ROOT / "docs" / "bits.md"
 TRAINING = ROOT / "docs" / "training.md"
 EXPORT = ROOT / "docs" / "export.md"
 COMPARISON = ROOT / "docs" / "comparison.md"
+CLUSTER = ROOT / "docs" / "cluster.md"
+RELIABILITY = ROOT / "docs" / "reliability.md"
 SPACES = ROOT / "docs" / "search-spaces.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")), *DECISIONS]
 
@@ -141,6 +143,24 @@ def test_every_make_target_in_the_docs_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     asked = {line.split()[1] for line in command_lines("make")}
     assert {"demo", "check", "test"} <= asked <= targets
+
+
+def test_the_tests_that_repeat_a_fault_exist() -> None:
+    commands = re.findall(r"`pytest ([^`]+)`", RELIABILITY.read_text(encoding="utf-8"))
+    files = [name for words in commands for name in words.split()]
+    assert len(files) > 10
+    assert not [name for name in files if not (ROOT / name).is_file()]
+
+
+def test_the_example_cluster_is_one_that_ray_accepts() -> None:
+    import yaml
+    from ray.autoscaler._private.util import fillout_defaults, validate_config
+
+    (text,) = fenced(CLUSTER, "yaml")
+    config = fillout_defaults(yaml.safe_load(text))
+    validate_config(config)
+    head, worker = config["head_start_ray_commands"][-1], config["worker_start_ray_commands"][-1]
+    assert "--head" in head and config["provider"]["head_ip"] in worker
 
 
 @pytest.mark.parametrize("page", [README, SPACES], ids=lambda page: page.name)

@@ -85,6 +85,7 @@ def search_command(
         int | None, typer.Option("--batch", "--batch-size", min=1, help="Images per call, of the table to use [1].")
     ] = None,
     at_once: Annotated[int, typer.Option("--at-once", min=1, help="Subnets chosen at a time, for all workers.")] = 10,
+    ahead: Annotated[int, typer.Option("--ahead", min=0, help="Batches begun before the oldest is complete.")] = 0,
     racing: Annotated[bool, typer.Option("--racing", help="Stop measuring what is sure to be dominated.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that measure, on Ray from two on.")] = 1,
     ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
@@ -119,7 +120,14 @@ def search_command(
     )
     choice = TableChoice(backend=backend, dtype=dtype, batch=batch)
     settings = SearchSettings(
-        limits=limits, algorithm=algorithm, budget=budget, batch=at_once, seed=seed, racing=racing, table=choice
+        limits=limits,
+        algorithm=algorithm,
+        budget=budget,
+        batch=at_once,
+        ahead=ahead,
+        seed=seed,
+        racing=racing,
+        table=choice,
     )
     folder = find_run(run)
     files = {f"search/{name}": folder / "search" / name / "evaluations.jsonl" for name in device}

@@ -3,48 +3,78 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nas.errors import NasError
 from nas.search.problem import Evaluation, Genome, Problem, as_tuples, costs_of, price, share_name, violations
-from nas.search.racing import Job, Workers, failed_values
+from nas.search.racing import Job, Outcome, Workers, failed_values
 
 Metrics = Mapping[str, float]
 
 
-def assess(
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Priced genomes [k, genes] whose feasible ones are with the workers; `predicted` costs, where there are any."""
+
+    genomes: np.ndarray
+    candidates: list[Any]
+    prices: list[dict[str, float]]
+    excess: np.ndarray
+    sent: frozenset[int]
+    outcomes: Iterator[Outcome]
+    predicted: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """How many evaluations it will be."""
+        return int((self.excess == 0).sum())
+
+
+def begin(
     problem: Problem,
     genomes: np.ndarray,
     rivals: np.ndarray,
     known: Mapping[Genome, Metrics],
-    note: Callable[[Evaluation], None],
     workers: Workers,
-) -> tuple[np.ndarray, np.ndarray, dict[Genome, Metrics]]:
-    """Price genomes [k, genes] and let `workers` evaluate the feasible ones, each passed to `note` in order.
+    predicted: np.ndarray | None = None,
+) -> Batch:
+    """Price genomes [k, genes] and give `workers` the feasible ones that are not `known`.
 
-    `rivals` [r, objectives] are the costs that a staged objective races against. Returns costs [k, objectives],
-    violations [k] (infinite where an evaluation failed) and the cheap figures of the infeasible genomes.
+    `rivals` [r, objectives] are the costs that a staged objective races against.
     """
     candidates = [problem.space.decode(genome) for genome in genomes]
     columns = price(problem, candidates)
     prices = [{name: float(values[i]) for name, values in columns.items()} for i in range(len(candidates))]
     excess = violations(problem.constraints, columns, len(candidates))
-    costs = np.full((len(candidates), len(problem.objectives)), np.inf)
     keys = as_tuples(genomes)
-    turned_down: dict[Genome, Metrics] = {keys[i]: prices[i] for i in np.flatnonzero(excess)}
-    feasible = np.flatnonzero(excess == 0)
     signs = {objective.name: objective.sign for objective in problem.objectives}
-    unknown = [i for i in feasible if keys[i] not in known and sound(prices[i])]
-    outcomes = iter(workers([Job(candidates[i], prices[i], signs, rivals) for i in unknown]))
-    for i in feasible:
-        if i in unknown:
-            outcome = next(outcomes)
+    sent = [i for i in np.flatnonzero(excess == 0).tolist() if keys[i] not in known and sound(prices[i])]
+    outcomes = iter(workers([Job(candidates[i], prices[i], signs, rivals) for i in sent]))
+    return Batch(genomes, candidates, prices, excess, frozenset(sent), outcomes, predicted)
+
+
+def finish(
+    problem: Problem, batch: Batch, known: Mapping[Genome, Metrics], note: Callable[[Evaluation], None]
+) -> tuple[np.ndarray, np.ndarray, dict[Genome, Metrics]]:
+    """Wait for a batch and pass each evaluation to `note`, in order.
+
+    Returns costs [k, objectives], violations [k] (infinite where an evaluation failed) and the cheap figures of the
+    infeasible genomes.
+    """
+    excess, keys = batch.excess.copy(), as_tuples(batch.genomes)
+    costs = np.full((len(keys), len(problem.objectives)), np.inf)
+    turned_down: dict[Genome, Metrics] = {keys[i]: batch.prices[i] for i in np.flatnonzero(excess)}
+    for i in np.flatnonzero(excess == 0).tolist():
+        if i in batch.sent:
+            outcome = next(batch.outcomes)
             values, seconds = outcome.values, outcome.seconds
         else:
             values, seconds = replayed(problem, keys[i], known), 0.0
-        evaluation = Evaluation(keys[i], candidates[i], {**prices[i], **values}, seconds)
+        evaluation = Evaluation(keys[i], batch.candidates[i], {**batch.prices[i], **values}, seconds)
         note(evaluation)
         if evaluation.failed:
             excess[i] = np.inf

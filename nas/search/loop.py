@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nas.errors import NasError, did_you_mean
 from nas.search import load_algorithm
 from nas.search.agreement import pairs_in_order
-from nas.search.assess import Metrics, assess
+from nas.search.assess import Batch, Metrics, begin, finish
 from nas.search.pareto import hypervolume, non_dominated
 from nas.search.problem import (
     Constraint,
@@ -45,6 +46,7 @@ def search(
     budget: int = 300,
     seed: int = 0,
     batch: int = 10,
+    ahead: int = 0,
     known: Mapping[Genome, Metrics] | None = None,
     record: Callable[[Evaluation], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -67,7 +69,9 @@ def search(
     the first batch in which an evaluation succeeded, moved away by a tenth of that batch's range.
 
     `workers` evaluate the candidates of a batch side by side, such as `nas.search.parallel.ray_workers` on Ray; without
-    them this process does it, one by one. The result is the same.
+    them this process does it, one by one. The result is the same. With `ahead`, so many more batches are begun before
+    the oldest must be complete, so that many workers need not wait for its last evaluation; the result depends on that
+    number, but not on who was ready when.
 
     Raises `NasError` when nothing feasible was found, every evaluation failed, or the arguments do not fit together.
     """
@@ -85,6 +89,7 @@ def search(
     order: list[tuple[float, int]] = []
     batch_ends: list[int] = []
     seen: set[Genome] = set()
+    under_way: deque[Batch] = deque()
 
     def note(evaluation: Evaluation) -> None:
         evaluations.append(evaluation)
@@ -93,15 +98,27 @@ def search(
         if progress is not None:
             progress(len(evaluations), budget)
 
-    for genomes in batches(space, proposer, waiting, batch, budget, evaluations, seen):
-        predicted = proposer.predict(genomes) if isinstance(proposer, PredictingAlgorithm) else None
-        rivals, before = costs_of(problem.objectives, front), len(evaluations)
-        costs, excess, turned_down = assess(problem, genomes, rivals, known, note, workers)
-        proposer.tell(genomes, costs, excess)
+    def end(begun: Batch) -> None:
+        nonlocal front
+        before = len(evaluations)
+        costs, excess, turned_down = finish(problem, begun, known, note)
+        proposer.tell(begun.genomes, costs, excess)
         front = front_of(problem, [*front, *evaluations[before:]])
-        rejected |= turned_down
-        order += [] if predicted is None else compare_order(problem, predicted[excess == 0], costs[excess == 0])
+        rejected.update(turned_down)
+        if begun.predicted is not None:
+            order.extend(compare_order(problem, begun.predicted[excess == 0], costs[excess == 0]))
         batch_ends.append(len(evaluations))
+
+    def planned() -> int:
+        return len(evaluations) + sum(each.size for each in under_way)
+
+    for genomes in batches(space, proposer, waiting, batch, budget, planned, seen):
+        predicted = proposer.predict(genomes) if isinstance(proposer, PredictingAlgorithm) else None
+        under_way.append(begin(problem, genomes, costs_of(problem.objectives, front), known, workers, predicted))
+        if len(under_way) > ahead:
+            end(under_way.popleft())
+    while under_way:
+        end(under_way.popleft())
     if not succeeded(evaluations):
         raise nothing_found(problem, evaluations, rejected)
     if reference is None:
@@ -126,28 +143,28 @@ def batches(
     waiting: np.ndarray,
     batch: int,
     budget: int,
-    evaluations: Sequence[Evaluation],
+    planned: Callable[[], int],
     seen: set[Genome],
 ) -> Iterator[np.ndarray]:
     """Yield unseen canonical genomes, int [k, genes], the `waiting` ones first, and add them to `seen`.
 
     Each batch is sorted, so that candidates that begin alike are evaluated one after the other.
-    The caller appends to `evaluations` what it makes of each batch: the budget is spent when there are `budget`.
+    `planned()` counts what the caller has evaluated of them or is about to: the budget is spent when that is `budget`.
     """
     barren = 0
-    while len(evaluations) < budget and barren < MAX_BARREN:
-        size = batch if len(evaluations) >= WELL_KNOWN else (batch + 1) // 2
-        room = min(size, budget - len(evaluations)) - len(waiting)
+    while planned() < budget and barren < MAX_BARREN:
+        size = batch if planned() >= WELL_KNOWN else (batch + 1) // 2
+        room = min(size, budget - planned()) - len(waiting)
         asked = np.concatenate([waiting, proposer.ask(max(0, room))])
         if len(asked) == 0:
             return
         waiting = waiting[:0]
-        num_before = len(evaluations)
+        num_before = planned()
         genomes = drop_seen(space, asked, seen)
         genomes = genomes[np.lexsort(genomes.T[::-1])]
         if len(genomes) > 0:
             yield genomes
-        barren = 0 if len(evaluations) > num_before else barren + len(asked)
+        barren = 0 if planned() > num_before else barren + len(asked)
 
 
 def why_stopped(space: DesignSpace, seen: set[Genome], budget_spent: bool) -> str:

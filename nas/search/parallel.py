@@ -2,15 +2,18 @@
 
 Who evaluates what is left to chance, but outcomes come back in the order of the jobs, and none depends on another of
 its batch, so that a search gives the same result with any number of workers. A job whose worker dies goes to another
-one; Ray starts dead workers anew, on another node where theirs is gone.
+one, and counts as failed when it has killed several. Ray starts dead workers anew, on another node where theirs is
+gone.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import socket
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +21,7 @@ from typing import Any
 
 from nas.errors import NasError
 from nas.search.problem import Objective
-from nas.search.racing import Job, Outcome, Workers, race
+from nas.search.racing import Job, Outcome, Workers, failed_values, race
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 10.0  # without any worker before it is said what is waited for
@@ -34,8 +37,8 @@ def ray_workers(
     """Evaluate jobs by `count` Ray actors, started with the first job, on this machine or the cluster at `address`.
 
     The objectives travel by pickle: functions of modules that every node has, closures too. Where no worker starts, as
-    the cluster has other work, `say` tells so once. `NasError` where Ray cannot be reached or has too few CPUs, and
-    where one job has killed MOST_DEATHS workers.
+    the cluster has other work, `say` tells so once. A job that has killed MOST_DEATHS workers has failed, with NaN for
+    its values. `NasError` where Ray cannot be reached or has too few CPUs, and where one job after the other fails so.
     """
     pool: list[Pool] = []
 
@@ -43,7 +46,7 @@ def ray_workers(
         if jobs and not pool:
             connect(count, address)
             pool.append(hire(expensive, count, say))
-        return in_order(pool[0].evaluate(list(jobs)), len(jobs)) if jobs else iter(())
+        return pool[0].submit(jobs) if jobs else iter(())
 
     try:
         yield evaluate
@@ -108,7 +111,7 @@ def hire(expensive: Sequence[Objective], count: int, say: Callable[[str], None])
             return None if self.objectives is None else race(self.objectives, job, time.perf_counter)
 
     actor = ray.remote(num_cpus=1, max_restarts=-1, scheduling_strategy="SPREAD")(Worker)
-    pool = Pool(ray.put(tuple(expensive)), say)
+    pool = Pool(ray.put(tuple(expensive)), expensive, say)
     for _ in range(count):
         pool.prepare(actor.remote())
     return pool
@@ -122,50 +125,79 @@ class Pool:
     """
 
     stored: Any
+    expensive: Sequence[Objective]
     say: Callable[[str], None]
     idle: list[Any] = field(default_factory=list)
     running: dict[Any, tuple[Any, int | None]] = field(default_factory=dict)
-    deaths: int = 0  # workers that died while they started, in a row
+    jobs: dict[int, Job] = field(default_factory=dict)  # by number, until their outcome is fetched
+    waiting: deque[int] = field(default_factory=deque)
+    done: dict[int, Outcome] = field(default_factory=dict)
+    killed_by: Counter[int | None] = field(default_factory=Counter)  # workers that died of a job, or while they started
+    lost: int = 0  # jobs that have failed one after the other
+    numbers: Iterator[int] = field(default_factory=itertools.count)
     patient: bool = False  # once the first worker was waited for
 
     def prepare(self, actor: Any) -> None:
         """Let an actor that starts, for the first time or anew, count as idle when it has the objectives."""
         self.running[actor.prepare.remote(self.stored)] = (actor, None)
 
-    def evaluate(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
-        """Yield (number of the job, outcome) as they come; a job whose worker died is given to another one."""
+    def submit(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Begin jobs at once; their outcomes come in their order, and later jobs go on while they are waited for."""
+        numbers = list(itertools.islice(self.numbers, len(jobs)))
+        self.jobs.update(zip(numbers, jobs, strict=True))
+        self.waiting.extend(numbers)
+        self.hand_out()
+        return map(self.fetch, numbers)
+
+    def hand_out(self) -> None:
+        """Give waiting jobs to idle actors."""
+        while self.waiting and self.idle:
+            number, actor = self.waiting.popleft(), self.idle.pop(0)
+            self.running[actor.evaluate.remote(self.jobs[number])] = (actor, number)
+
+    def fetch(self, number: int) -> Outcome:
+        """Wait for the outcome of a job."""
+        while number not in self.done:
+            self.take_one()
+        del self.jobs[number]
+        return self.done.pop(number)
+
+    def take_one(self) -> None:
+        """Take in whatever is done next; a job whose worker died is given to another one."""
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
 
-        waiting, deaths = list(range(len(jobs)))[::-1], [0] * len(jobs)
-        left = len(jobs)
-        while left:
-            while waiting and self.idle:
-                number, actor = waiting.pop(), self.idle.pop(0)
-                self.running[actor.evaluate.remote(jobs[number])] = (actor, number)
-            done = self.next_done()
-            actor, job = self.running.pop(done)
-            try:
-                outcome = ray.get(done)
-            except (RayActorError, OutOfMemoryError) as error:
-                if job is None:
-                    self.deaths += 1
-                    check_deaths("starting", self.deaths, error)
-                else:
-                    waiting.append(job)
-                    deaths[job] += 1
-                    check_deaths(f"evaluating {jobs[job].candidate}", deaths[job], error)
+        ready = self.next_done()
+        actor, number = self.running.pop(ready)
+        try:
+            outcome = ray.get(ready)
+        except (RayActorError, OutOfMemoryError) as error:
+            self.note_death(number, error)
+            self.prepare(actor)
+        else:
+            if number is not None and outcome is None:  # it was restarted while it was idle
+                self.waiting.appendleft(number)
                 self.prepare(actor)
-                continue
-            if job is not None and outcome is None:
-                waiting.append(job)
-                self.prepare(actor)
-                continue
-            self.idle.append(actor)
-            self.deaths = 0
-            if job is not None:
-                left -= 1
-                yield job, outcome
+            else:
+                self.idle.append(actor)
+                self.killed_by[None] = 0
+                if number is not None:
+                    self.done[number], self.lost = outcome, 0
+        self.hand_out()
+
+    def note_death(self, number: int | None, error: Exception) -> None:
+        """Try a job again, or call it failed when too many workers have died of it."""
+        self.killed_by[number] += 1
+        if number is None:
+            check_deaths("starting", self.killed_by[None], error)
+        elif self.killed_by[number] < MOST_DEATHS:
+            self.waiting.appendleft(number)
+        else:
+            candidate = self.jobs[number].candidate
+            self.lost += 1
+            check_deaths(f"evaluating {candidate}, as {MOST_DEATHS - 1} others before it,", self.lost, error)
+            self.say(f"note: {candidate} has killed {MOST_DEATHS} workers and counts as failed")
+            self.done[number] = Outcome(failed_values(self.expensive), (), 0.0)
 
     def next_done(self) -> Any:
         """Wait for whatever is done next; say so where it is the first worker and takes long."""
@@ -185,13 +217,3 @@ def check_deaths(what: str, deaths: int, error: Exception) -> None:
     if deaths >= MOST_DEATHS:
         hint = "See why with --workers 1; fewer workers need less memory"
         raise NasError(f"{what} has killed {deaths} workers", hint) from error
-
-
-def in_order(numbered: Iterator[tuple[int, Outcome]], count: int) -> Iterator[Outcome]:
-    """Yield `count` outcomes in the order of their numbers."""
-    kept: dict[int, Outcome] = {}
-    for wanted in range(count):
-        while wanted not in kept:
-            number, outcome = next(numbered)
-            kept[number] = outcome
-        yield kept.pop(wanted)

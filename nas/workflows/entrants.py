@@ -67,11 +67,15 @@ def inherited_subnet(architecture: Architecture, supernet: Supernet, dataset: Da
     """Enter an architecture with the weights of its supernet, and BatchNorm statistics of its own."""
 
     def make(seed: int) -> nn.Module:
-        plain = without_bits(architecture)
-        with ONE_AT_A_TIME:
-            return inherit(supernet, plain, calibrate(supernet, plain, dataset.calibration()))
+        return inherited(supernet, without_bits(architecture), dataset)
 
     return Entrant(id=architecture.id, start="inherited", make=make, architecture=architecture)
+
+
+def inherited(supernet: Supernet, architecture: Architecture, dataset: Dataset) -> nn.Module:
+    """Cut out a network with the weights of its supernet; in a function of its own, as a lock cannot go to a worker."""
+    with ONE_AT_A_TIME:
+        return inherit(supernet, architecture, calibrate(supernet, architecture, dataset.calibration()))
 
 
 def hand_designed(reference: Reference, num_classes: int, weights: Path | None) -> Entrant:

@@ -98,7 +98,10 @@ class InheritedAccuracy:
 
         def evaluate(jobs: Sequence[Job]) -> Iterator[Outcome]:
             informed = [replace(job, counted=self.counted.get(job.candidate, ())) for job in jobs]
-            for job, outcome in zip(informed, workers(informed), strict=True):
+            return remembered(informed, workers(informed))  # which begin now, before the first outcome is asked for
+
+        def remembered(jobs: Sequence[Job], outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+            for job, outcome in zip(jobs, outcomes, strict=True):
                 self.counted[job.candidate] = outcome.counted
                 yield outcome
 

@@ -54,6 +54,7 @@ class SearchSettings:
     algorithm: str = "surrogate"
     budget: int = 200
     batch: int = 10
+    ahead: int = 0
     seed: int = 0
     racing: bool = False
     table: TableChoice = ANY
@@ -187,6 +188,7 @@ def search_device(
             algorithm=settings.algorithm,
             budget=settings.budget,
             batch=settings.batch,
+            ahead=settings.ahead,
             seed=settings.seed,
             known=metrics_of(rows, space),
             record=record,

@@ -11,6 +11,7 @@ from nas.search import ALGORITHMS
 from nas.search.loop import MAX_BARREN, search
 from nas.search.pareto import hypervolume
 from nas.search.problem import Constraint, Objective, as_tuples, canonical
+from nas.search.racing import one_by_one
 
 EVERY_ALGORITHM = pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 
@@ -358,3 +359,36 @@ def test_three_objectives_or_one_work_too():
 def test_arguments_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(NasError, match=message):
         run(**changes)
+
+
+@EVERY_ALGORITHM
+def test_with_batches_ahead_nothing_is_evaluated_twice_and_the_whole_space_gives_the_brute_force_front(algorithm):
+    result = run(algorithm=algorithm, batch=4, ahead=3)
+    assert sorted(genomes_of(result.evaluations)) == MEMBERS
+    assert set(genomes_of(result.front)) == brute_force_front()
+
+
+@EVERY_ALGORITHM
+def test_with_batches_ahead_the_result_depends_on_nobodys_haste_and_survives_a_kill(algorithm):
+    def eager(jobs):  # as workers that are done before anybody waits for them
+        return iter(list(one_by_one([ACCURACY], iter(range(10**6)).__next__)(jobs)))
+
+    whole = run(algorithm=algorithm, budget=30, batch=4, ahead=3)
+    assert len(whole.evaluations) == 30
+    assert repr_without_seconds(run(algorithm=algorithm, budget=30, batch=4, ahead=3, workers=eager)) == (
+        repr_without_seconds(whole)
+    )
+    known = {each.genome: each.metrics for each in whole.evaluations[:13]}
+    again = run(algorithm=algorithm, budget=30, batch=4, ahead=3, known=known)
+    assert repr_without_seconds(again) == repr_without_seconds(whole)
+
+
+def test_batches_ahead_are_begun_before_the_oldest_is_complete():
+    begun, recorded = [], []
+
+    def workers(jobs):
+        begun.append(len(jobs))
+        return one_by_one([ACCURACY], iter(range(10**6)).__next__)(jobs)
+
+    run(batch=4, ahead=2, budget=16, workers=workers, record=lambda each: recorded.append(len(begun)))
+    assert recorded[0] == 3  # the first evaluation is recorded when three batches have begun

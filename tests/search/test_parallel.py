@@ -1,6 +1,7 @@
 """Workers on Ray give what one process gives, whoever dies."""
 
 import json
+import math
 import os
 import runpy
 import socket
@@ -13,8 +14,8 @@ import pytest
 
 from nas.errors import NasError
 from nas.search import parallel
-from nas.search.parallel import Pool, check_deaths, in_order, ray_workers
-from nas.search.racing import Outcome
+from nas.search.parallel import Pool, ray_workers
+from nas.search.racing import Job, Outcome
 
 SCRIPT = Path(__file__).with_name("ray_search.py")
 BUDGET, evaluations_of, raced, run = (
@@ -41,37 +42,87 @@ def on_ray(mode, folder):
     )
 
 
-def test_outcomes_come_in_the_order_of_their_jobs():
-    outcomes = [Outcome({"a": float(i)}, (), 0.0) for i in range(5)]
-    shuffled = iter([(i, outcomes[i]) for i in (3, 0, 4, 1, 2)])
-    assert list(in_order(shuffled, 5)) == outcomes
+class Fake:
+    """Ray's part: calls of an actor are done in an order of their own, or raise."""
+
+    def __init__(self, monkeypatch, answers, last_first=False):
+        import ray
+
+        self.answers, self.called, self.given = answers, [], {}
+        monkeypatch.setattr(ray, "get", self.get)
+        order = -1 if last_first else 0
+        monkeypatch.setattr(ray, "wait", lambda refs, num_returns, timeout=None: ([refs[order]], refs))
+
+    def actor(self):
+        return SimpleNamespace(
+            prepare=SimpleNamespace(remote=lambda stored: self.call("prepare", stored)),
+            evaluate=SimpleNamespace(remote=lambda job: self.call("evaluate", job)),
+        )
+
+    def call(self, name, given):
+        self.called.append(given)
+        reference = object()
+        self.given[reference] = (name, given)
+        return reference
+
+    def get(self, reference):
+        name, given = self.given[reference]
+        answer = None if name == "prepare" else self.answers(given)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
-def test_a_job_that_kills_worker_after_worker_ends_the_search_with_its_candidate():
-    check_deaths("evaluating (0, 1)", 2, RuntimeError())
-    with pytest.raises(NasError, match=r"evaluating \(0, 1\) has killed 3 workers.*--workers 1"):
-        check_deaths("evaluating (0, 1)", 3, RuntimeError())
+def pool_of(fake, actors, said=None):
+    say = print if said is None else said.append
+    return Pool("stored", [raced()], say, idle=[fake.actor() for _ in range(actors)], patient=True)
+
+
+def outcome_of(job):
+    return Outcome({"a": float(job.candidate)}, (), 0.0)
+
+
+def jobs_of(*candidates):
+    return [Job(each, {}, {}, None) for each in candidates]
+
+
+def test_outcomes_come_in_the_order_of_their_jobs_and_later_jobs_begin_before_the_first_are_fetched(monkeypatch):
+    fake = Fake(monkeypatch, outcome_of, last_first=True)
+    pool = pool_of(fake, actors=3)
+    first, second = jobs_of(0, 1), jobs_of(2, 3)
+    one, two = pool.submit(first), pool.submit(second)
+    assert fake.called == [*first, second[0]]  # as many as there are actors, before anybody has waited
+    assert list(one) + list(two) == [outcome_of(job) for job in (*first, *second)]
+    assert not pool.jobs and not pool.done and not pool.running
+
+
+def test_a_job_that_kills_worker_after_worker_has_failed_and_the_others_go_on(monkeypatch):
+    from ray.exceptions import RayActorError
+
+    def answer(job):
+        return RayActorError() if job.candidate == 1 else outcome_of(job)
+
+    fake, said = Fake(monkeypatch, answer), []
+    found = list(pool_of(fake, 2, said).submit(jobs_of(0, 1, 2)))
+    assert [found[0], found[2]] == [outcome_of(job) for job in jobs_of(0, 2)]
+    assert math.isnan(found[1].values["accuracy"]) and found[1].values["accuracy_share"] == 0.0
+    assert said == ["note: 1 has killed 3 workers and counts as failed"]
+    assert [getattr(each, "candidate", None) for each in fake.called].count(1) == 3
+
+
+def test_a_search_ends_where_every_job_kills_its_workers(monkeypatch):
+    from ray.exceptions import RayActorError
+
+    fake = Fake(monkeypatch, lambda job: RayActorError())
+    with pytest.raises(NasError, match=r"evaluating 2, as 2 others before it, has killed 3 workers.*--workers 1"):
+        list(pool_of(fake, 1, []).submit(jobs_of(0, 1, 2, 3)))
 
 
 def test_a_worker_that_was_restarted_while_it_was_idle_gets_the_objectives_again(monkeypatch):
-    import ray
-
-    calls = []
-
-    def prepare(stored):
-        calls.append(stored)
-        return object()
-
-    def evaluate(job):
-        calls.append(job)
-        return object()
-
-    monkeypatch.setattr(ray, "wait", lambda refs, num_returns, timeout=None: (refs[:1], refs[1:]))
-    outcome = Outcome({"a": 1.0}, (), 0.0)
-    monkeypatch.setattr(ray, "get", lambda ref: outcome if calls[-2:] == ["stored", "job"] else None)
-    actor = SimpleNamespace(prepare=SimpleNamespace(remote=prepare), evaluate=SimpleNamespace(remote=evaluate))
-    assert list(Pool("stored", print, idle=[actor]).evaluate(["job"])) == [(0, outcome)]
-    assert calls == ["job", "stored", "job"]
+    (job,) = jobs_of(0)
+    fake = Fake(monkeypatch, lambda given: outcome_of(given) if fake.called[-2:] == ["stored", job] else None)
+    assert list(pool_of(fake, 1).submit([job])) == [outcome_of(job)]
+    assert fake.called == [job, "stored", job]
 
 
 @pytest.mark.parametrize("address", ["nonsense", "", "host:port", "127.0.0.1:99999", ":6379", "ray://127.0.0.1:1"])
@@ -94,7 +145,7 @@ def test_it_is_said_once_that_no_worker_has_started(monkeypatch):
     monkeypatch.setattr(ray, "wait", lambda refs, num_returns, timeout=None: (next(answers), refs))
     monkeypatch.setattr(ray, "available_resources", dict)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 4.0})
-    pool = Pool("stored", said.append, running={"starting": (None, None)})
+    pool = Pool("stored", [], said.append, running={"starting": (None, None)})
     with pytest.raises(StopIteration):
         while True:
             pool.next_done()

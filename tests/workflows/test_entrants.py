@@ -23,3 +23,14 @@ def test_entrants_are_made_by_several_threads_as_by_one(workspace):
         together = list(pool.map(lambda entrant: entrant.make(3).state_dict(), entrants))
     for expected, found in zip(one_by_one, together, strict=True):
         assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
+def test_entrants_go_to_workers_and_are_made_there_alike(workspace):
+    from ray import cloudpickle
+
+    supernet, dataset = load_supernet(RUN), load_dataset("digits", 0)
+    largest = supernet.space.largest()
+    for entrant in (inherited_subnet(largest, supernet, dataset), subnet_from_scratch("scratch", largest, 10)):
+        there = cloudpickle.loads(cloudpickle.dumps(entrant))
+        expected, found = entrant.make(3).state_dict(), there.make(3).state_dict()
+        assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= not gpu
+ARGS ?=
 
 .PHONY: demo test check lint faults soak clean
 
@@ -10,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/nas demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(TESTS)"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(TESTS)" $(ARGS)
 
 check: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu" -x

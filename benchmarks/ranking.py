@@ -25,7 +25,7 @@ from nas.evaluation.data import load_dataset
 from nas.evaluation.finetune import Recipe
 from nas.evaluation.ranking import rank_agreement
 from nas.progress import Talk
-from nas.run_dir import read_json, read_rows, write_json
+from nas.run_dir import read_json, read_rows, write_json, write_text
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
@@ -76,7 +76,7 @@ def supernet(args: argparse.Namespace) -> None:
     )  # fmt: skip
     cpu = read_json(run / "cost.json")["cpu_s"] if (run / "cost.json").exists() else 0.0
     write_json(run / "cost.json", {"cpu_s": cpu + time.process_time() - start})
-    write_json(run / "inherited.json", InheritedAccuracy(run).of(networks(args.networks)))
+    write_text(run / "inherited.json", json.dumps(InheritedAccuracy(run).of(networks(args.networks))))
 
 
 def tau_gain(of: np.ndarray, over: np.ndarray, truth: np.ndarray, resamples: int = 2000) -> str:
@@ -108,7 +108,7 @@ def table(args: argparse.Namespace) -> None:
         f"| strategy | seed | images | tau | tau, to {args.base} | Spearman | largest | smallest | mean gap | CPU s |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
-    base = np.array(read_json(args.folder / args.base / "inherited.json"))
+    base = np.array(json.loads((args.folder / args.base / "inherited.json").read_text()))
     for path in sorted(args.folder.glob("*/inherited.json")):
         inherited, run = json.loads(path.read_text()), path.parent
         found = rank_agreement(inherited[:-2], mean[:-2].tolist(), 0)

@@ -26,7 +26,7 @@ class SupernetRecipe:
     distill: float = 0.3
     num_random: int = 2
     sampling: str = "rotation"  # one of SAMPLINGS
-    rotate_smallest: bool = False  # the smallest subnet of the kinds whose turn it is; else that of the space
+    rotate_smallest: bool = True  # the smallest subnet of the kinds whose turn it is; else that of the space
     sampling_device: str = ""  # whose latency table gives the ranges of costs; MACs without one
     front: str = ""  # a run with a search, whose front `sampling=front` draws from
     loss: str = "distillation"  # one of LOSSES

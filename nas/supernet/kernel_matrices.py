@@ -28,10 +28,10 @@ class KernelMatrices(nn.Module):
 
     def through(self, module: str, name: str, sliced: Tensor, shared: Tensor) -> Tensor:
         """Give a slice [out, in, k, k] of a shared tensor as its matrix makes it, or as it is where it has none."""
-        if sliced.dim() != 4 or sliced.shape[2:] == shared.shape[2:]:
+        key = key_of(module, name, sliced.shape[-1]) if sliced.dim() == 4 else ""
+        if sliced.shape[2:] == shared.shape[2:] or key not in self.matrices:
             return sliced
-        matrix = self.matrices[key] if (key := key_of(module, name, sliced.shape[-1])) in self.matrices else None
-        return sliced if matrix is None else (sliced.flatten(2) @ matrix).view(sliced.shape)
+        return (sliced.flatten(2) @ self.matrices[key]).view(sliced.shape)
 
 
 def key_of(module: str, name: str, kernel: int) -> str:

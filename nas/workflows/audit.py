@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas.config import make_settings
-from nas.evaluation.data import load_dataset
+from nas.evaluation.data import Dataset, load_dataset
 from nas.evaluation.finetune import Recipe
 from nas.evaluation.ranking import rank_agreement
 from nas.hardware.catalogue import tables_here
@@ -51,12 +51,9 @@ def audit(
     started again goes on. `failed` names the checks that came out negative.
     """
     run = find_run(run)
-    manifest, space = read_json(run / "run.json"), run_space(run)
-    as_supernet = {name: manifest["recipe"][name] for name in ("epochs", "batch_size")}
-    recipe = make_settings(Recipe, {**as_supernet, **settings}, overrides)
+    space, recipe, dataset = audited_training(run, settings, overrides)
     table = audited_table(device, run, space, talk)
     chosen = choose_networks(space, table, subnets, presets, seed)
-    dataset = load_dataset(manifest["data"], manifest["seed"])
     with locked(run):
         judge, inherited = InheritedAccuracy(run), []
         with talk.task("inherit", len(chosen)) as advance:
@@ -83,6 +80,16 @@ def audit(
         found["weights_sha256"] = digest(run / "supernet.safetensors")
         write_json(run / "audit.json", found)
     return {"run": str(run), **found}
+
+
+def audited_training(
+    run: Path, settings: Mapping[str, Any], overrides: Sequence[str]
+) -> tuple[SearchSpace, Recipe, Dataset]:
+    """Give the space of a run, and how networks of it are trained alone: on as many images as the supernet saw."""
+    manifest = read_json(run / "run.json")
+    as_supernet = {name: manifest["recipe"][name] for name in ("epochs", "batch_size")}
+    recipe = make_settings(Recipe, {**as_supernet, **settings}, overrides)
+    return run_space(run), recipe, load_dataset(manifest["data"], manifest["seed"])
 
 
 def audited_table(device: str | None, run: Path, space: SearchSpace, talk: Talk) -> LatencyTable | None:

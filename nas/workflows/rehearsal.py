@@ -27,7 +27,7 @@ from nas.space.search_space import SearchSpace
 from nas.supernet.recipe import SupernetRecipe
 from nas.units import format_bytes, format_count
 from nas.workflows.alone import training_alone
-from nas.workflows.audit import audited_table, choose_networks
+from nas.workflows.audit import audited_table, audited_training, choose_networks
 from nas.workflows.compare import (
     common_recipe,
     control_of,
@@ -42,7 +42,6 @@ from nas.workflows.finetune import conditions, entrant_of
 from nas.workflows.picks import pick_rows, read_front
 from nas.workflows.profile import table_path
 from nas.workflows.provenance import check_weights
-from nas.workflows.run_space import run_space
 from nas.workflows.timing import evaluation_seconds, profile_seconds, supernet_seconds, trainings_seconds
 from nas.workflows.weights import load_supernet
 
@@ -157,12 +156,8 @@ def rehearse_audit(
 ) -> Plans:
     """Say what `nas audit` would do."""
     run = find_run(run)
-    manifest, space = read_json(run / "run.json"), run_space(run)
-    as_supernet = {name: manifest["recipe"][name] for name in ("epochs", "batch_size")}
-    recipe = make_settings(Recipe, {**as_supernet, **settings}, overrides)
-    table = audited_table(device, run, space, talk)
-    chosen = choose_networks(space, table, subnets, presets, seed)
-    dataset = load_dataset(manifest["data"], manifest["seed"])
+    space, recipe, dataset = audited_training(run, settings, overrides)
+    chosen = choose_networks(space, audited_table(device, run, space, talk), subnets, presets, seed)
     trainings = [training_alone(each, number, dataset, recipe) for number in range(seeds) for each in chosen]
     return {
         "run": str(run),

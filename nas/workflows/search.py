@@ -23,7 +23,6 @@ from nas.search.parallel import ray_workers
 from nas.search.problem import Evaluation, Problem, SearchResult
 from nas.search.racing import Workers, one_by_one
 from nas.space.architecture import Architecture
-from nas.space.bits import Width, uniform, widths_of
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
 from nas.workflows.evaluations import (
@@ -42,6 +41,7 @@ from nas.workflows.presets import judge_presets, preset_latencies
 from nas.workflows.provenance import digest
 from nas.workflows.run_space import run_space
 from nas.workflows.sanity import sanity_of
+from nas.workflows.seeds import seeds
 from nas.workflows.tables import ANY, TableChoice, searchable_table, table_of
 from nas.workflows.transfer_matrix import record_transfer
 
@@ -201,19 +201,6 @@ def search_device(
 def genomes_of(architectures: Sequence[Architecture], space: SearchSpace) -> list[list[int]]:
     """Encode architectures as lists of genes."""
     return [space.encode(architecture).tolist() for architecture in architectures]
-
-
-def seeds(table: LatencyTable) -> list[Architecture]:
-    """Give the architectures that every search begins with: the fastest, the smallest, the largest, the presets.
-
-    Where bits are searched, the first three come in every uniform bit-width as well; presets do so by themselves.
-    """
-    space = table.space
-    ends = [fastest_architecture(table, space), space.smallest(), space.largest()]
-    widths: tuple[Width, ...] = ("fp", *widths_of(space))
-    uniforms = [uniform(space, each, bits) for each in ends for bits in widths]
-    presets = [preset.architecture for preset in space.presets.values()]
-    return list(dict.fromkeys([*ends, *uniforms, *presets]))
 
 
 def prepare_folder(

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,8 +58,7 @@ def cluster(
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """A Ray node of one CPU in each network; the second sees neither the run nor Ray's files of the first."""
     started: list[subprocess.Popen[str]] = []
-    temporary = Path(f"/tmp/nas-ray-{os.getpid()}")  # short: Ray makes sockets there
-    temporary.mkdir()
+    temporary = Path(tempfile.mkdtemp(prefix="nas-ray-"))  # its path is short: Ray makes sockets there
 
     def start(address: str, code: str, *words: object, hidden: bool = False) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code, *map(str, words)]

@@ -18,7 +18,8 @@ from nas.progress import Talk
 from nas.space.bits import uniform
 from nas.workflows.compare import compare
 from nas.workflows.finetune import finetune, load_model
-from nas.workflows.search import Limits, SearchSettings, search, seeds
+from nas.workflows.search import Limits, SearchSettings, search
+from nas.workflows.seeds import seeds
 from nas.workflows.train_supernet import train_supernet
 
 RUN = Path("runs/bits")

@@ -37,7 +37,7 @@ function facts(row) {
     ["measured", row.latency_measured_ms ? ms(row.latency_measured_ms) : "not measured whole"],
     ["cost", `${short.format(row.num_params)} parameters, ${short.format(row.macs)} MACs, ${short.format(row.size_bytes)}B`],
   ];
-  for (const network of reportData.compare.filter((each) => each.id === row.id)) {
+  for (const network of shown.compare.filter((each) => each.id === row.id)) {
     found.push(["fine-tuned", `${percent(network.accuracy)} (test)`]);
   }
   return row.feasible ? found : [...found, ["limits", "not kept"]];

@@ -10,7 +10,7 @@ from typing import Any
 from nas.report.content import ReportData, Row
 
 ARCHITECTURES = ("evaluations", "front", "presets")  # parts whose rows hold an architecture
-SHARED = ("manifest", "training", "audit", "transfer", "compare")  # parts of the run, not of one of its devices
+SHARED = ("manifest", "training", "audit", "transfer")  # parts of the run, not of one of its devices
 Blocks = dict[str, int]  # JSON of a block -> its number
 
 

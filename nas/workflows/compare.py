@@ -83,7 +83,7 @@ def compare(
         trained = train_all(run, entrants, range(seed, seed + seeds), own, talk)
         rows = [network_row(each, networks, trained[each.id], own[each.id], seed) for each in entrants]
         describe_searched(rows, described, read_json(run / "run.json"))
-        finish_rows(rows, whole_latencies(networks, folder, table, device if not here else None, talk))
+        finish_rows(rows, whole_latencies(networks, folder, table, device if not here else None, talk), device)
         judge_rows(rows, trained, at.dataset.num_classes)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
         write_rows(run / "compare.csv", rows, COLUMNS)

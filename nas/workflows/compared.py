@@ -19,6 +19,7 @@ COLUMNS = (
     *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
     *("source", "images", "resolution", "validation_accuracy", "inherited_accuracy", "provenance"),
     *("latency_low_ms", "latency_high_ms", "num_seeds", "rival", "verdict", "error_ratio", "speed_up"),
+    "device",
 )
 SCRATCH = "-scratch"  # ends the id of the control, an architecture trained without its supernet
 Rows = list[dict[str, Any]]
@@ -87,10 +88,10 @@ def count_macs(model: nn.Module, resolution: int) -> int:
     return counter.get_total_flops() // 2
 
 
-def finish_rows(rows: Rows, latencies: Mapping[str, Latency]) -> None:
-    """Write each row's latency into it, with its interval where it is predicted."""
+def finish_rows(rows: Rows, latencies: Mapping[str, Latency], device: str) -> None:
+    """Write each row's latency on the device into it, with its interval where it is predicted."""
     for row in rows:
-        latency = latencies[row["id"].removesuffix(SCRATCH)]
+        row["device"], latency = device, latencies[row["id"].removesuffix(SCRATCH)]
         row["latency_ms"], row["provenance"] = latency.ms, latency.provenance
         row["latency_low_ms"], row["latency_high_ms"] = latency.low_ms, latency.high_ms
 

@@ -20,6 +20,11 @@ from nas.workflows.provenance import check_table, digest
 from nas.workflows.tables import searched_table
 
 MOST_SHOWN = 10_000  # evaluations on a page
+# Columns of compare.csv that hold on one device only.
+OF_A_DEVICE = (
+    *("latency_ms", "latency_low_ms", "latency_high_ms", "provenance"),
+    *("rival", "verdict", "error_ratio", "speed_up"),
+)
 NUMBERS = (
     *("accuracy", "accuracy_std", "validation_accuracy", "inherited_accuracy", "latency_ms"),
     *("num_params", "macs", "epochs", "images", "num_seeds", "error_ratio", "speed_up"),
@@ -48,14 +53,15 @@ def gather(run: Path) -> ReportData:
                 others.append(gather_search(run, folder))
             except NasError as error:
                 warnings.append(f"the search for {folder.name} is left out: {error}")
-    data = gather_search(run, newest)
+    data, rows = gather_search(run, newest), compared(run)
+    warnings += compared_elsewhere(rows, data.device)
     return replace(
         data,
-        compare=tuple(compared(run)),
+        compare=tuple(timed_on(rows, data.device)),
         training=tuple(read_rows(run / "training.jsonl")),
         audit=audited(run),
         warnings=(*data.warnings, *warnings),
-        others=tuple(others),
+        others=tuple(replace(each, compare=tuple(timed_on(rows, each.device))) for each in others),
     )
 
 
@@ -163,6 +169,23 @@ def compared(run: Path) -> list[dict[str, Any]]:
         {**model, "name": f"subnet {model['id']}", "kind": "searched", "latency_ms": None, "source": "fine-tuned"}
         for model in models
     ]
+
+
+def timed_on(rows: Sequence[Mapping[str, Any]], device: str) -> list[Mapping[str, Any]]:
+    """Take from compared networks what was found of them on another device; accuracies hold on all."""
+    return [
+        row if row.get("device") in (None, device) else {**row, **dict.fromkeys(OF_A_DEVICE), "device": None}
+        for row in rows
+    ]
+
+
+def compared_elsewhere(rows: Sequence[Mapping[str, Any]], device: str) -> list[str]:
+    """Say that networks were compared on another device than the one the page begins with, where they were."""
+    found = next((row["device"] for row in rows if row.get("device") not in (None, device)), None)
+    if found is None:
+        return []
+    remedy = f"Compare here: nas compare --device {device}"
+    return [f"networks were compared on {found}, so their latencies stand with it and not with {device}. {remedy}"]
 
 
 def read_csv(path: Path, numbers: Collection[str] = ()) -> list[dict[str, Any]]:

@@ -56,7 +56,9 @@ def side_by_side(
 
         trained = training.train(training.make(), on_step)
         with one_at_a_time:
+            advance(sum(steps.values()), f"judging {training.id}")
             done(training.name, trained)
+            advance(sum(steps.values()), f"{training.id} done")
 
     total = sum(each.steps for each in trainings)
     with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool, talk.task(what, total) as advance:

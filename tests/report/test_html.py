@@ -110,7 +110,7 @@ def test_the_embedded_data_are_the_data(page: Page, complete: ReportData) -> Non
     assert [dict(zip(evaluations["columns"], row, strict=True)) for row in evaluations["rows"]] == [
         row | {"architecture": numbered(row["architecture"], data["blocks"])} for row in complete.evaluations
     ]
-    assert data["compare"] == list(complete.compare)
+    assert device["compare"] == list(complete.compare)
     assert {part for part, _ in DOWNLOADS} - {""} <= set(data) | set(device)
     assert [f"block-{number}" for number in range(len(data["blocks"]))] == [
         name for name in page.attributes("id") if name.startswith("block-")

@@ -88,6 +88,21 @@ def test_a_page_on_several_devices_has_every_newest_search_and_says_what_it_leav
     assert any("the search for cpu is left out" in text for text in data.warnings)
 
 
+def test_latencies_of_a_comparison_stand_with_its_device_only(nas, finished, write_toy_table):
+    write_toy_table(finished, device="phone", scale=10.0)
+    assert gather(RUN).compare and not gather(RUN).warnings
+    assert nas("search", "--device", "phone", "--budget", 10, "--quiet").code == 0
+    data = gather(RUN)
+    (cpu,) = data.others
+    assert (data.device, cpu.device) == ("phone", "cpu")
+    assert {row["device"] for row in cpu.compare} == {"cpu"}
+    assert all(row["latency_ms"] > 0 for row in cpu.compare) and any(row["verdict"] for row in cpu.compare)
+    assert all(row["latency_ms"] is row["verdict"] is row["provenance"] is None for row in data.compare)
+    assert [row["accuracy"] for row in data.compare] == [row["accuracy"] for row in cpu.compare]
+    assert any("nas compare --device phone" in text for text in data.warnings)
+    assert report(run=RUN, output=None)["bytes"] > 0
+
+
 def test_a_front_that_exceeds_the_limit_when_it_is_measured_is_a_warning(finished):
     path = RUN / "search/cpu/measured.json"
     measured = read_json(path)

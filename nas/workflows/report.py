@@ -191,13 +191,16 @@ def compared_elsewhere(rows: Sequence[Mapping[str, Any]], device: str) -> list[s
 def read_csv(path: Path, numbers: Collection[str] = ()) -> list[dict[str, Any]]:
     """Read a CSV file, [] where there is none: texts, but these columns are numbers, and what is empty is None.
 
-    `NasError` where a cell that should be a number is none, or a row has too few cells.
+    `NasError` where a cell that should be a number is none, a row has too few cells, or the last line has no end.
     """
     if not path.exists():
         return []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
+            lines = file.readlines()
+        rows = list(csv.DictReader(lines, strict=True))
+        if any(None in row or None in row.values() for row in rows) or not "".join(lines[-1:]).endswith("\n"):
+            raise ValueError("it ends too early")
         found = [
             {name: (float(text) if name in numbers else text) if text else None for name, text in row.items()}
             for row in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,18 @@ def train_supernet(
             train_by_workers(workers, run, search_space, data, recipe, seed, talk)
         else:
             train_in(run, search_space, dataset, recipe, seed, talk)
+    return {"run": str(run), "epochs": recipe.epochs, **last_row(run, recipe.epochs)}
+
+
+def last_row(run: Path, epochs: int) -> Mapping[str, Any]:
+    """Read what the last epoch reached; `NasError` where somebody has cut it off the log of a finished training."""
     rows = read_rows(run / "training.jsonl")
-    return {"run": str(run), "epochs": recipe.epochs, **rows[-1]}
+    if not rows or rows[-1].get("epoch") != epochs:
+        raise NasError(
+            f"{run}/training.jsonl has lost what epoch {epochs}, the last one, reached",
+            f"The weights are whole, so go on: nas search --device cpu --run {run}; or train again in a new run",
+        )
+    return rows[-1]
 
 
 def sources_of(recipe: SupernetRecipe, space: SearchSpace, talk: Talk) -> dict[str, str]:

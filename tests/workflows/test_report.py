@@ -74,6 +74,14 @@ def test_a_report_that_cannot_be_made_says_why(finished):
         report(run=RUN, output=None)
 
 
+@pytest.mark.parametrize("spoil", [lambda text: "", lambda text: text[:-1], lambda text: text + "x,y\n"])
+def test_a_comparison_that_ends_too_early_is_damaged(finished, spoil):
+    path = RUN / "compare.csv"
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(NasError, match=r"compare.csv is damaged"):
+        gather(RUN)
+
+
 def test_a_page_on_several_devices_has_every_newest_search_and_says_what_it_leaves_out(nas, workspace, write_toy_table):
     write_toy_table(workspace, device="phone", scale=10.0)
     assert nas("search", "--device", "cpu", "--device", "phone", "--budget", 10, "--quiet").code == 0

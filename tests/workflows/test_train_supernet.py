@@ -118,6 +118,16 @@ def test_every_epoch_is_logged_with_the_accuracy_of_three_subnets(uninterrupted)
     assert result["accuracy_largest"] == rows[-1]["accuracy_largest"]
 
 
+def test_a_finished_training_whose_log_lost_its_end_says_so(uninterrupted, here):
+    run = shutil.copytree(uninterrupted[0], here / "run")
+    lines = (run / "training.jsonl").read_text().splitlines(keepends=True)
+    for kept in ("".join(lines[:-1]), ""):
+        (run / "training.jsonl").write_text(kept)
+        with pytest.raises(NasError, match=r"lost what epoch 3.*weights are whole"):
+            train(run, resume=True)
+        assert same_weights(run, uninterrupted[0])
+
+
 @pytest.mark.parametrize("steps", [3, 8])  # within the first epoch, before any checkpoint; within the second
 def test_an_interrupted_training_is_resumed_to_the_same_bytes(uninterrupted, here, monkeypatch, steps):
     train_epoch = epochs_module.train_epoch

@@ -15,7 +15,7 @@ from nas.supernet.subnet import resize
 # latency (figures in BENCHMARKS.md). Only resnet10t has a real choice: at 64 it is more accurate and takes four times
 # as long. `nas compare --models resnet10t@32,resnet10t@64` shows both.
 BEST_INPUT = {"resnet10t": 32, "mobilenetv3_small_050": 64, "lcnet_050": 64, "regnetx_002": 64, "convnext_atto": 64}
-DEFAULT_MODELS = ("resnet10t", "mobilenetv3_small_050", "lcnet_050")
+DEFAULT_MODELS = ("resnet10t", "mobilenetv3_small_050")
 
 
 @dataclass(frozen=True, slots=True)

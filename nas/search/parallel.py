@@ -77,6 +77,10 @@ def connect(count: int, address: str | None) -> None:
         )
     except ConnectionError as error:
         raise NasError(f"there is no Ray cluster at {address}: {error}", START_ONE) from error
+    if address is None and not ray.get_runtime_context().gcs_address.startswith(LOOPBACK):
+        ray.shutdown()
+        remedy = "Import it later, or first: export RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0"
+        raise NasError("Ray was imported too early: other machines would reach its ports", remedy)
     if (cpus := int(ray.cluster_resources().get("CPU", 0))) < count:
         ray.shutdown()
         raise NasError(f"the Ray cluster has {cpus} CPUs for {count} workers", f"--workers {cpus}, or add nodes")

@@ -37,9 +37,9 @@ def tune_on_ray(
     records are pickles, which could execute code: they live in a temporary folder and are never read. `NasError` where
     Ray cannot be reached or has too few CPUs.
     """
-    import ray
-
     connect(num_workers, ray_address)
+    import ray  # after it: what Ray binds to is settled when it is imported
+
     try:
         return {each.id: tune_one(each, at, trials, seed, folder, talk, num_workers) for each in entrants}
     finally:

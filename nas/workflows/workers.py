@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from nas.errors import NasError
 from nas.evaluation.data import load_dataset
@@ -43,7 +45,7 @@ def train_by_workers(
     os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # data, tables and runs are named from where the command was called
     connect(workers, None)
-    import ray
+    import ray  # after it: what Ray binds to is settled when it is imported
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
@@ -53,7 +55,8 @@ def train_by_workers(
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as beside:
         trainer = TorchTrainer(
             train_share,
-            train_loop_config=job,
+            train_loop_config={**job, "folder": folder},
+            torch_config=joined_by_themselves(),
             scaling_config=ScalingConfig(num_workers=workers),
             run_config=RunConfig(storage_path=folder, failure_config=FailureConfig(max_failures=MOST_DEATHS)),
         )
@@ -65,6 +68,30 @@ def train_by_workers(
                 talk.say(message)
         finally:
             ray.shutdown()
+
+
+def joined_by_themselves() -> Any:
+    """Configure workers that Ray does not join: the store at which torch joins them would listen to the network."""
+    from ray.train.backend import Backend
+    from ray.train.torch import TorchConfig
+
+    class Joined(TorchConfig):
+        @property
+        def backend_cls(self) -> type[Backend]:
+            return Backend
+
+    return Joined()
+
+
+def join(peers: Peers, folder: str) -> None:
+    """Join the workers in one group, by a new file in their folder and over the loopback interface."""
+    from ray.train.collective import broadcast_from_rank_zero
+    from torch import distributed as dist
+
+    path = broadcast_from_rank_zero(f"{folder}/{uuid4()}" if peers.rank == 0 else None)
+    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
+    dist.init_process_group("gloo", store=dist.FileStore(path, peers.count), rank=peers.rank, world_size=peers.count)
 
 
 def until_done(training: Future[Any], messages: Any) -> Iterator[Any]:
@@ -110,6 +137,7 @@ def train_share(job: dict[str, Any]) -> None:
     context = ray.train.get_context()
     peers = Peers(context.get_world_rank(), context.get_world_size())
     talk = Relay(job["messages"]) if peers.rank == 0 else Talk(quiet=True)
+    join(peers, job["folder"])
     dataset = load_dataset(job["data"], job["seed"])
     try:
         train_in(job["run"], job["space"], dataset, job["recipe"], job["seed"], talk, peers)

@@ -47,9 +47,10 @@ def ranking_sentence(audit: Row) -> str:
     bound = (
         f" Two trainings alone agree to {ceiling['kendall_tau']:.2f}, which no supernet can exceed." if ceiling else ""
     )
+    cost = f" Their MACs alone give {found['macs']['kendall_tau']:.2f}." if "macs" in found else ""
     return (
         f"{found['n']} networks trained alone from scratch for {audit['epochs']} epochs: Kendall tau "
         f"{found['kendall_tau']:.2f} (95 % interval {found['low']:.2f} to {found['high']:.2f}), Spearman "
         f"{found['spearman']:.2f} ({found['spearman_low']:.2f} to {found['spearman_high']:.2f}); alone they reach "
-        f"{points(found['mean_gap'])} on average.{sure}{bound}"
+        f"{points(found['mean_gap'])} on average.{cost}{sure}{bound}"
     )

@@ -119,15 +119,19 @@ def choose_networks(
 
 
 def ranking_of(networks: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
-    """Compare the orders; `ceiling` is how far two trainings alone agree, which bounds what a supernet can reach."""
-    inherited, alone = ([row[name] for row in networks] for name in ("inherited", "alone"))
+    """Compare the orders.
+
+    `ceiling` is how far two trainings alone agree, which bounds what a supernet can reach; `macs` how far the order of
+    costs does, which needs no supernet at all.
+    """
+    inherited, alone, macs = ([float(row[name]) for row in networks] for name in ("inherited", "alone", "macs"))
     found = asdict(rank_agreement(inherited, alone, seed))
     found["mean_gap"] = float(np.mean(alone) - np.mean(inherited))
     by_seed = np.array([row["alone_by_seed"] for row in networks])
     ceiling = (
         asdict(rank_agreement(by_seed[:, 0].tolist(), by_seed[:, 1].tolist(), seed)) if by_seed.shape[1] > 1 else None
     )
-    return {**found, "ceiling": ceiling}
+    return {**found, "ceiling": ceiling, "macs": asdict(rank_agreement(macs, alone, seed))}
 
 
 def latency_of(table: LatencyTable | None) -> dict[str, Any]:
@@ -160,7 +164,8 @@ def audit_lines(found: Mapping[str, Any]) -> list[str]:
     lines = [
         f"inherited against trained alone, {ranking['n']} networks, {found['epochs']} epochs each: Kendall tau "
         f"{in_interval(ranking, 'kendall_tau', '')}, Spearman {in_interval(ranking, 'spearman', 'spearman_')}; "
-        f"alone {100 * ranking['mean_gap']:+.1f} points on average"
+        f"alone {100 * ranking['mean_gap']:+.1f} points on average",
+        f"the order of their MACs against trained alone: Kendall tau {in_interval(ranking['macs'], 'kendall_tau', '')}",
     ]
     if ranking["ceiling"]:
         lines.append(

@@ -237,3 +237,7 @@ def test_the_report_imports_neither_torch_nor_pandas_and_plotly_only_to_render()
     code = "import sys, nas.report; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "pandas", "timm", "numpy", "plotly"} & {name.split(".")[0] for name in loaded}
+
+
+def test_the_audit_is_held_against_counting_macs(complete: ReportData) -> None:
+    assert "Their MACs alone give 0.66." in render(complete)

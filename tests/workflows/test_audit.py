@@ -40,7 +40,12 @@ def test_the_audit_has_the_fields_of_the_contract_and_what_they_were_computed_fr
     assert (written["ranking"]["kendall_tau"], written["ranking"]["low"]) == (again.kendall_tau, again.low)
     by_seed = [row["alone_by_seed"] for row in written["networks"]]
     assert [sum(each) / 2 for each in by_seed] == pytest.approx(alone)
-    assert written["ranking"]["ceiling"]["n"] == 4 and "noise ceiling" in audit_lines(found)[1]
+    assert written["ranking"]["ceiling"]["n"] == 4 and "noise ceiling" in audit_lines(found)[2]
+    by_cost = rank_agreement([row["macs"] for row in written["networks"]], alone, seed=0)
+    assert written["ranking"]["macs"]["kendall_tau"] == by_cost.kendall_tau
+    assert audit_lines(found)[1].startswith(
+        f"the order of their MACs against trained alone: Kendall tau {by_cost.kendall_tau:.2f}"
+    )
 
 
 def test_what_is_trained_is_not_trained_again(workspace: Path) -> None:

@@ -17,6 +17,7 @@ def train_supernet_command(
     run: Annotated[Path | None, typer.Option("--run", help="Folder of the new run, or of the one to resume.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training set.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share every batch (Ray).")] = 1,
+    ray_address: Annotated[str | None, typer.Option("--ray-address", help="Use this Ray cluster.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Run a run's config.yaml again.")] = None,
     track: Track = None,
     resume: Resume = False,
@@ -74,6 +75,7 @@ def train_supernet_command(
             now=now,
             talk=talk_of(quiet),
             workers=workers,
+            ray_address=ray_address,
         )
     reached = f"largest {result['accuracy_largest']:.1%}, smallest {result['accuracy_smallest']:.1%} (validation)"
     following = f"next: nas profile --device cpu --run {result['run']}"

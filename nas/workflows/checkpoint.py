@@ -18,9 +18,14 @@ CHECKSUM = "checksum"  # the name of the tensor that holds it
 
 def write_checkpoint(run: Path, tensors: dict[str, Tensor]) -> None:
     """Write a state; the one that was the newest is kept beside it. Killed in between, that one is there."""
+    write_newest(run, save_tensors({**tensors, CHECKSUM: digest_of(tensors)}))
+
+
+def write_newest(run: Path, data: bytes) -> None:
+    """Write the file of the newest state, after making the one that was the newest the one before."""
     if (run / NEWEST).exists():
         (run / NEWEST).replace(run / BEFORE)
-    write_bytes(run / NEWEST, save_tensors({**tensors, CHECKSUM: digest_of(tensors)}))
+    write_bytes(run / NEWEST, data)
 
 
 def read_checkpoint(run: Path, talk: Talk) -> dict[str, Tensor] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,11 @@ def train_in(
     seed: int,
     talk: Talk,
     peers: Peers = ALONE,
+    written: Callable[[], None] = lambda: None,
 ) -> None:
-    """Train until the last epoch, from the run's last checkpoint if there is one.
+    """Train until the last epoch, from the run's last checkpoint if there is one; `written` is called after each.
 
-    Of several peers, all read the checkpoint and the first one writes.
+    Of several peers, all read and write the checkpoint, in folders of their own; the first one judges and logs.
     """
     training = begin(space, recipe, seed, dataset.num_train // recipe.batch_size, talk, peers)
     state = read_checkpoint(run, talk)
@@ -59,14 +61,15 @@ def train_in(
         apart = sharing_of(space, [name.removeprefix("weight/") for name in state]).split
         training = training.split(apart) if apart else training
         training.restore(state)
-    elif peers.rank == 0:
+    else:
         write_checkpoint(run, training.state())
+        written()
     keep_rows(run, training.epoch, peers)
     calibration = dataset.calibration()
     logged = first_samples(dataset.validation(), LOGGED_SAMPLES)
     talk.say(
         f"space {space.name}: {space.size:.3g} architectures; {recipe.epochs} epochs of "
-        f"{training.steps_per_epoch * recipe.batch_size} images from {dataset.name}, seed {seed}; run {run}"
+        f"{training.steps_per_epoch * recipe.batch_size} images from {dataset.name}, seed {seed}"
     )
     with divided_cores(), talk.task("train supernet", training.total_steps) as advance:
         while training.step < training.total_steps:
@@ -81,8 +84,9 @@ def train_in(
                 row = {**row_of(training, loss, logged, calibration), "seconds": time.monotonic() - start}
                 append_log(run / "training.jsonl", row)
                 write_bytes(run / "supernet.safetensors", save_checked(training.average.state_dict()))
-                write_checkpoint(run, training.state())  # last: what it holds is never done again
                 advance(training.step, note_of(row))
+            write_checkpoint(run, training.state())  # last: what it holds is never done again
+            written()
 
 
 def begin(

@@ -34,10 +34,12 @@ def train_supernet(
     now: datetime,
     talk: Talk,
     workers: int = 1,
+    ray_address: str | None = None,
 ) -> dict[str, Any]:
     """Train the supernet of `space` on `data`; give what was reached. `settings` are those of `SupernetRecipe`.
 
-    The number of workers is none of them: it changes the result by rounding only, and may change when resumed.
+    The number of workers is none of them: it changes the result by rounding only, and may change when resumed. They are
+    processes of this machine, or of the Ray cluster at an address.
     """
     recipe = make_settings(SupernetRecipe, settings, overrides)
     check_workers(workers, recipe)
@@ -58,8 +60,9 @@ def train_supernet(
             options = {"space": str(space), "data": data, "seed": seed, "settings": dataclasses.asdict(recipe)}
             write_config(run, options)
             write_manifest(run, command_of(space, data, seed, recipe), seed, described, now)  # last: now it is a run
-        if workers > 1:
-            train_by_workers(workers, run, search_space, data, recipe, seed, talk)
+        talk.say(f"run {run}")
+        if workers > 1 or ray_address is not None:
+            train_by_workers(workers, ray_address, run, search_space, data, recipe, seed, talk)
         else:
             train_in(run, search_space, dataset, recipe, seed, talk)
     return {"run": str(run), "epochs": recipe.epochs, **last_row(run, recipe.epochs)}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from fcntl import ioctl
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from nas.errors import NasError
 from nas.evaluation.data import load_dataset
@@ -20,8 +21,10 @@ from nas.space.search_space import SearchSpace
 from nas.supernet.peers import Peers
 from nas.supernet.recipe import SupernetRecipe
 from nas.workflows.epochs import train_in
+from nas.workflows.keeper import Keeper, read_written
 
 MOST_DEATHS = 3  # of workers, in one training
+SIOCGIFADDR = 0x8915  # Linux: the address of a network interface
 
 
 def check_workers(workers: int, recipe: SupernetRecipe) -> None:
@@ -35,27 +38,35 @@ def check_workers(workers: int, recipe: SupernetRecipe) -> None:
 
 
 def train_by_workers(
-    workers: int, run: Path, space: SearchSpace, data: str, recipe: SupernetRecipe, seed: int, talk: Talk
+    workers: int,
+    address: str | None,
+    run: Path,
+    space: SearchSpace,
+    data: str,
+    recipe: SupernetRecipe,
+    seed: int,
+    talk: Talk,
 ) -> None:
-    """Train into a run by `workers` processes on this machine, from its last checkpoint if there is one.
+    """Train into a run by processes on this machine or of a Ray cluster, from its last checkpoint if there is one.
 
     They hold the same weights, draw the same subnets and see a share of every batch each. When one dies, all go back
     to the last checkpoint. Raises what a worker raised as a `NasError`, and one where MOST_DEATHS were not enough.
     """
     os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # data, tables and runs are named from where the command was called
-    connect(workers, None)
+    connect(workers, address)
     import ray  # after it: what Ray binds to is settled when it is imported
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
 
-    messages = Queue(actor_options={"num_cpus": 0})
-    job = {"run": run, "space": space, "data": data, "recipe": recipe, "seed": seed, "messages": messages}
+    messages = Queue(actor_options={"num_cpus": 0, **on_this_machine()})
+    keeper = ray.remote(num_cpus=0, **on_this_machine())(Keeper).remote(run.resolve())
+    job = {"keeper": keeper, "space": space, "data": data, "recipe": recipe, "seed": seed, "messages": messages}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as beside:
         trainer = TorchTrainer(
             train_share,
-            train_loop_config={**job, "folder": folder},
+            train_loop_config=job,
             torch_config=joined_by_themselves(),
             scaling_config=ScalingConfig(num_workers=workers),
             run_config=RunConfig(storage_path=folder, failure_config=FailureConfig(max_failures=MOST_DEATHS)),
@@ -70,8 +81,17 @@ def train_by_workers(
             ray.shutdown()
 
 
+def on_this_machine() -> dict[str, Any]:
+    """Ask Ray for an actor where the command was called: the run's folder is there."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
+
+
 def joined_by_themselves() -> Any:
-    """Configure workers that Ray does not join: the store at which torch joins them would listen to the network."""
+    """Configure workers that Ray does not join: the store at which torch joins them would listen to every network."""
     from ray.train.backend import Backend
     from ray.train.torch import TorchConfig
 
@@ -83,15 +103,30 @@ def joined_by_themselves() -> Any:
     return Joined()
 
 
-def join(peers: Peers, folder: str) -> None:
-    """Join the workers in one group, by a new file in their folder and over the loopback interface."""
+def join(peers: Peers) -> None:
+    """Join the workers in one group, over the addresses of their Ray nodes only: alone on a machine, the loopback."""
+    import ray
     from ray.train.collective import broadcast_from_rank_zero
     from torch import distributed as dist
 
-    path = broadcast_from_rank_zero(f"{folder}/{uuid4()}" if peers.rank == 0 else None)
-    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
-    dist.init_process_group("gloo", store=dist.FileStore(path, peers.count), rank=peers.rank, world_size=peers.count)
+    own, first = ray.util.get_node_ip_address(), peers.rank == 0
+    listener = socket.create_server((own, 0)) if first else None
+    host, port = broadcast_from_rank_zero(listener and listener.getsockname())
+    descriptor = listener.detach() if listener else None
+    store = dist.TCPStore(host, port, peers.count, first, wait_for_workers=False, master_listen_fd=descriptor)
+    if (name := interface_of(own)) is not None:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+    dist.init_process_group("gloo", store=store, rank=peers.rank, world_size=peers.count)
+
+
+def interface_of(address: str) -> str | None:
+    """Name the network interface that has an address; None where the system does not tell."""
+    for _, name in socket.if_nameindex():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, suppress(OSError):
+            answer = ioctl(asked.fileno(), SIOCGIFADDR, struct.pack("256s", name.encode()))
+            if socket.inet_ntoa(answer[20:24]) == address:
+                return name
+    return None
 
 
 def until_done(training: Future[Any], messages: Any) -> Iterator[Any]:
@@ -137,9 +172,18 @@ def train_share(job: dict[str, Any]) -> None:
     context = ray.train.get_context()
     peers = Peers(context.get_world_rank(), context.get_world_size())
     talk = Relay(job["messages"]) if peers.rank == 0 else Talk(quiet=True)
-    join(peers, job["folder"])
-    dataset = load_dataset(job["data"], job["seed"])
+    dataset, keeper = load_dataset(job["data"], job["seed"]), job["keeper"]
     try:
-        train_in(job["run"], job["space"], dataset, job["recipe"], job["seed"], talk, peers)
+        with tempfile.TemporaryDirectory() as name:
+            run = Path(name)
+            for file, data in ray.get(keeper.files.remote()).items():
+                (run / file).write_bytes(data)
+            join(peers)
+
+            def written() -> None:
+                if peers.rank == 0:
+                    ray.get(keeper.keep.remote(read_written(run)))
+
+            train_in(run, job["space"], dataset, job["recipe"], job["seed"], talk, peers, written)
     except NasError as error:  # raised here, it would count as a death
         job["messages"].put(error)

@@ -111,3 +111,20 @@ def test_a_search_and_a_tuning_run_on_two_machines_without_a_common_file_system(
     assert process.returncode == 0, said
     (trials,) = (workspace / RUN / "tuning").glob("*.jsonl")
     assert len(read_rows(trials)) == 2
+
+
+@pytest.mark.slow
+def test_a_supernet_is_trained_on_two_machines_without_a_common_file_system(
+    cluster: Callable[..., subprocess.Popen[str]], workspace: Path
+) -> None:
+    train = ("train-supernet", "--space", "toy", "--data", "digits", "--epochs", 2, "--set", "batch_size=256")
+    on_both = ("--workers", 2, "--ray-address", f"{HEAD}:6379")
+    found = {}
+    for name, words in (("one", train), ("two", (*train, *on_both)), ("two again", (*train, *on_both))):
+        process = cluster(HEAD, NAS, *words, "--run", workspace / name, "--quiet")
+        said, _ = process.communicate()
+        assert process.returncode == 0, said
+        found[name] = [row["loss"] for row in read_rows(workspace / name / "training.jsonl")]
+    assert found["two"] == pytest.approx(found["one"], rel=3e-3)
+    weights = [(workspace / name / "supernet.safetensors").read_bytes() for name in ("two", "two again")]
+    assert weights[0] == weights[1]

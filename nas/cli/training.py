@@ -137,7 +137,7 @@ def finetune_command(
 def compare_command(
     models: Annotated[
         str, typer.Option("--models", help="timm models and presets of the space; NAME@64 sets the input size.")
-    ] = "resnet10t,mobilenetv3_small_050,lcnet_050",
+    ] = "resnet10t,mobilenetv3_small_050",
     device: Annotated[str, typer.Option("--device", help="The device of the search: measured if here.")] = "cpu",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each; from two on verdicts have a p.")] = 1,
     pretrained: Annotated[

@@ -200,7 +200,7 @@ def read_csv(path: Path, numbers: Collection[str] = ()) -> list[dict[str, Any]]:
             lines = file.readlines()
         rows = list(csv.DictReader(lines, strict=True))
         if any(None in row or None in row.values() for row in rows) or not "".join(lines[-1:]).endswith("\n"):
-            raise ValueError("it ends too early")
+            raise ValueError("a row has too few or too many cells, or the last one no end")
         found = [
             {name: (float(text) if name in numbers else text) if text else None for name, text in row.items()}
             for row in rows

@@ -18,6 +18,7 @@ from nas.report.content import (
     measured_of_evaluation,
     rivals,
     searched,
+    timed,
 )
 from nas.report.wording import percent, points
 from nas.units import format_milliseconds
@@ -44,8 +45,9 @@ def headline(data: ReportData) -> Headline | None:
     """Choose the most accurate fine-tuned network under the limit, else what comes nearest to that; None if nothing.
 
     It is chosen by its accuracy on the validation split where that is known; what it reaches on the test split is told.
+    One whose latency on this device is not known, as it comes from a search for another, answers nothing here.
     """
-    networks = searched(data)
+    networks = timed(data, searched(data))
     limit = math.inf if data.max_latency_ms is None else data.max_latency_ms
     if not networks:
         return inherited_headline(data) if data.front else None
@@ -91,19 +93,19 @@ def strongest_rival(latency_ms: float | None, models: Iterable[Row]) -> tuple[Ro
 
     Where every model is faster, the slowest of them is returned with False; without any measurement, None.
     """
-    timed = [(time, model) for model in models if (time := measured_ms(model)) is not None]
-    if latency_ms is None or not timed:
+    pairs = [(time, model) for model in models if (time := measured_ms(model)) is not None]
+    if latency_ms is None or not pairs:
         return None, False
-    slower = [pair for pair in timed if pair[0] >= latency_ms]
+    slower = [pair for pair in pairs if pair[0] >= latency_ms]
     if slower:
         return min(slower, key=lambda pair: (-pair[1]["accuracy"], pair[0]))[1], True
-    return max(timed, key=lambda pair: pair[0])[1], False
+    return max(pairs, key=lambda pair: pair[0])[1], False
 
 
 def nearest_slower(latency_ms: float, models: Iterable[Row]) -> Row | None:
     """The hand-designed model nearest in measured latency that takes at least `latency_ms`; None if all are faster."""
-    timed = [(time, model) for model in models if (time := measured_ms(model)) is not None and time >= latency_ms]
-    return min(timed, key=lambda pair: (pair[0], -pair[1]["accuracy"]))[1] if timed else None
+    pairs = [(time, model) for model in models if (time := measured_ms(model)) is not None and time >= latency_ms]
+    return min(pairs, key=lambda pair: (pair[0], -pair[1]["accuracy"]))[1] if pairs else None
 
 
 def headline_sentence(data: ReportData) -> str:

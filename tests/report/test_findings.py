@@ -210,3 +210,12 @@ def test_a_model_that_learnt_nothing_is_left_out_of_every_comparison(constructed
     assert "no hand-designed model to compare with" in comparison_sentence(data)
     one = replace(data, compare=(*constructed.compare, {**MODELS[0], "name": "idle", "verdict": "nothing"}))
     assert comparison_sentence(one).endswith("Left out, as they have learnt nothing by this recipe: idle.")
+
+
+def test_networks_tuned_for_another_device_do_not_answer_here(complete: ReportData) -> None:
+    elsewhere = [
+        {**row, "id": f"other-{row['id']}", "latency_ms": None, "provenance": None} for row in complete.compare
+    ]
+    found = headline(replace(complete, compare=tuple(elsewhere)))
+    assert found is not None and found.within_limit and not found.finetuned
+    assert found.identity in {row["id"] for row in complete.front}

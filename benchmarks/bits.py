@@ -20,19 +20,20 @@ from typing import Any
 
 import numpy as np
 
+from nas.data.datasets import load_dataset
+from nas.data.splits import Split
 from nas.evaluation.accuracy import inherited_accuracy
-from nas.evaluation.data import load_dataset
-from nas.evaluation.splits import Split
-from nas.hardware.latency_table import LatencyTable
-from nas.run_dir import append_row, find_run, read_json, read_rows
+from nas.files import append_jsonl, read_json, read_jsonl
+from nas.hardware.table.latency_table import LatencyTable
+from nas.run.folder import find_run
+from nas.run.models import load_supernet
 from nas.search.loop import search
 from nas.search.pareto import hypervolume
 from nas.search.problem import Objective
 from nas.space.architecture import Architecture
 from nas.space.bits import available, uniform
 from nas.space.search_space import SearchSpace
-from nas.workflows.search import seeds
-from nas.workflows.weights import load_supernet
+from nas.workflows.search.command import seeds
 
 VALIDATION, CALIBRATION = 1000, 256  # images: a quarter of the time of all, the same for every search
 
@@ -62,13 +63,13 @@ def accuracies(run: Path) -> Callable[[list[Architecture]], list[float]]:
     calibration, whole = dataset.calibration(CALIBRATION), dataset.validation()
     split = Split(whole.images[:VALIDATION], whole.labels[:VALIDATION]) if isinstance(whole, Split) else whole
     kept = run / "bits.jsonl"
-    known = {row["id"]: row["accuracy"] for row in read_rows(kept, repair=True)}
+    known = {row["id"]: row["accuracy"] for row in read_jsonl(kept, repair=True)}
 
     def judge(architectures: list[Architecture]) -> list[float]:
         for each in architectures:
             if each.id not in known:
                 known[each.id] = inherited_accuracy(supernet, each, calibration, split)
-                append_row(kept, {"id": each.id, "accuracy": known[each.id]})
+                append_jsonl(kept, {"id": each.id, "accuracy": known[each.id]})
         return [known[each.id] for each in architectures]
 
     return judge

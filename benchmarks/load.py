@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from nas.hardware.table_file import Row, read_table, write_table
-from nas.run_dir import write_json
+from nas.files import sealed, write_json
+from nas.hardware.table.table_file import Row, read_table, write_table
+from nas.run.evaluations import COLUMNS, counted_of, metrics_of, read_evaluations
 from nas.search.loop import search
 from nas.search.problem import Objective
 from nas.space.operator import Operator
 from nas.space.search_space import SearchSpace
-from nas.stored_json import sealed
-from nas.workflows.evaluations import COLUMNS, counted_of, metrics_of, read_evaluations
 from nas.workflows.report import shown_evaluations
 
 ALGORITHMS = ("random", "nsga2", "local")

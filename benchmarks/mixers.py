@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
-from nas.supernet.ssd import ssd
+from nas.nn.ssd import ssd
 
 HEADS, HEAD_DIM, STATE = 4, 24, 16
 CROSS = ["h", "h_flip", "v", "v_flip"]
@@ -179,7 +179,7 @@ def print_doubling(rounds: int, seed: int) -> None:
 
 def print_break_evens(rounds: int, seed: int) -> None:
     """Milliseconds of every form, with gradients and without."""
-    from nas.supernet.ssd import choice
+    from nas.nn.ssd import choice
 
     for side, count, mode in itertools.product((7, 8, 10, 12, 14), (1, 2, 4), ("sum", "group")):
         if (count, mode) == (1, "group"):

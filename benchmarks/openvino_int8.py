@@ -4,8 +4,8 @@ python benchmarks/openvino_int8.py                     # resnet
 python benchmarks/openvino_int8.py --presets vmamba --epochs 3
 
 A preset is trained in float and gets 8 bits by calibration. Its float and its 8-bit file run in ONNX Runtime and in
-OpenVINO on one thread, in interleaved rounds (`nas.hardware.measure`), by CPU time of the process. Agreement: the share
-of test images to which a runtime gives the class of the trained network.
+OpenVINO on one thread, in interleaved rounds (`nas.hardware.measurement.protocol`), by CPU time of the process.
+Agreement: the share of test images to which a runtime gives the class of the trained network.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.evaluation.data import load_dataset
-from nas.evaluation.finetune import Recipe, train_model
-from nas.evaluation.quantized import quantize_model
-from nas.evaluation.splits import Dataset, Split
-from nas.hardware.call import Call, Setting
-from nas.hardware.measure import measure_interleaved
-from nas.hardware.onnx_runtime import INPUT, export_onnx, one_thread_options, onnxruntime_call
-from nas.hardware.openvino_call import compiled, openvino_call
+from nas.data.datasets import load_dataset
+from nas.data.splits import Dataset, Split
+from nas.export.onnx import INPUT, export_onnx
+from nas.hardware.backends.onnxruntime import one_thread_options, onnxruntime_call
+from nas.hardware.backends.openvino import compiled, openvino_call
+from nas.hardware.backends.session import Call, Setting
+from nas.hardware.measurement.protocol import measure_interleaved
+from nas.nn.subnet import Subnet, build_subnet, resize
 from nas.space.bits import uniform
 from nas.space.search_space import SearchSpace
-from nas.supernet.subnet import Subnet, build_subnet, resize
+from nas.training.network import Recipe, train_model
+from nas.training.quantized import quantize_model
 from nas.workflows.finetune import deployed
 
 FLOATS = Setting("cpu", "fp32")  # of what the files do not say is on codes

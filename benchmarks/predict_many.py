@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from nas.hardware.latency_table import LatencyTable
-from nas.hardware.table_file import Row
+from nas.hardware.table.latency_table import LatencyTable
+from nas.hardware.table.table_file import Row
 from nas.space.search_space import SearchSpace
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import time
 
-from nas.hardware.device_spec import spec_files
-from nas.hardware.table_file import write_table
-from nas.hardware.transfer import conditions, predict_table
+from nas.hardware.prediction.data_sheet import spec_files
+from nas.hardware.prediction.predict import conditions, predict_table
+from nas.hardware.table.table_file import write_table
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
 

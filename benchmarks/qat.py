@@ -19,19 +19,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.evaluation.data import load_dataset
-from nas.evaluation.finetune import Recipe, train_model
-from nas.evaluation.quantized import tune_quantized
-from nas.evaluation.splits import Dataset, Split
+from nas.data.datasets import load_dataset
+from nas.data.splits import Dataset, Split
 from nas.export.kernels import integer_kernels, promised_kernels
-from nas.hardware.onnx_runtime import INPUT, export_onnx, one_thread_options
+from nas.export.onnx import INPUT, export_onnx
+from nas.hardware.backends.onnxruntime import one_thread_options
+from nas.nn.subnet import Subnet, build_operator, build_subnet, initialised, resize
 from nas.space.architecture import Architecture
 from nas.space.bits import uniform, with_bits
 from nas.space.cost import architecture_cost
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
-from nas.supernet.subnet import Subnet, build_operator, build_subnet, initialised, resize
+from nas.training.network import Recipe, train_model
+from nas.training.quantized import tune_quantized
 from nas.workflows.finetune import deployed
 
 WIDTHS = ("8", "4", "mixed")

@@ -21,18 +21,18 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.evaluation.data import load_dataset
-from nas.evaluation.finetune import Recipe
+from nas.data.datasets import load_dataset
 from nas.evaluation.ranking import rank_agreement
-from nas.progress import Talk
-from nas.run_dir import read_json, read_rows, write_json, write_text
+from nas.files import read_json, read_jsonl, write_json, write_text
+from nas.progress import Console
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.space.strata import draw_pool, spread
-from nas.workflows.alone import train_alone
-from nas.workflows.inherited import InheritedAccuracy
-from nas.workflows.train_supernet import train_supernet
+from nas.training.network import Recipe
+from nas.workflows.network_training.standalone import train_standalone
+from nas.workflows.search.inherited_accuracy import InheritedAccuracy
+from nas.workflows.train_supernet.command import train_supernet
 
 SPACE, DATA = "scan-mix-tiny", "cluttered-digits"
 
@@ -47,12 +47,14 @@ def networks(count: int) -> list[Architecture]:
 
 def alone(args: argparse.Namespace) -> None:
     recipe = Recipe(epochs=args.alone_epochs)
-    train_alone(networks(args.networks), load_dataset(DATA, 0), recipe, args.seeds, args.folder / "alone.jsonl", Talk())
+    train_standalone(
+        networks(args.networks), load_dataset(DATA, 0), recipe, args.seeds, args.folder / "alone.jsonl", Console()
+    )
 
 
 def reached_alone(args: argparse.Namespace) -> np.ndarray:
     """Accuracies [n, seeds], as they were written down, whatever settings the recipe has been given since."""
-    rows = read_rows(args.folder / "alone.jsonl")
+    rows = read_jsonl(args.folder / "alone.jsonl")
     known = {
         (row["id"], row["seed"]): row["accuracy"] for row in rows if row["settings"]["epochs"] == args.alone_epochs
     }
@@ -63,7 +65,7 @@ def ends(args: argparse.Namespace) -> None:
     space = SearchSpace.load(SPACE)
     data, recipe = load_dataset(DATA, 0), Recipe(epochs=args.epochs)
     two = [space.smallest(), space.largest()]
-    reached = train_alone(two, data, recipe, 1, args.folder / "alone.jsonl", Talk())
+    reached = train_standalone(two, data, recipe, 1, args.folder / "alone.jsonl", Console())
     print(f"{args.epochs * data.num_train:,} images alone: smallest {reached[0][0]:.1%}, largest {reached[1][0]:.1%}")
 
 
@@ -72,7 +74,7 @@ def supernet(args: argparse.Namespace) -> None:
     resume = (run / "run.json").exists()
     train_supernet(
         space=SPACE, data=DATA, run=run, seed=args.seed, resume=resume, overrides=args.overrides,
-        settings={"epochs": args.epochs}, now=datetime.now(), talk=Talk(),
+        settings={"epochs": args.epochs}, now=datetime.now(), console=Console(),
     )  # fmt: skip
     cpu = read_json(run / "cost.json")["cpu_s"] if (run / "cost.json").exists() else 0.0
     write_json(run / "cost.json", {"cpu_s": cpu + time.process_time() - start})
@@ -116,7 +118,7 @@ def table(args: argparse.Namespace) -> None:
         cells = [
             name,
             seed,
-            f"{read_rows(run / 'training.jsonl')[-1]['images']:,}",
+            f"{read_jsonl(run / 'training.jsonl')[-1]['images']:,}",
             f"{found.kendall_tau:.2f} [{found.low:.2f}, {found.high:.2f}]",
             tau_gain(np.array(inherited[:-2]), base[:-2], mean[:-2]),
             f"{found.spearman:.2f} [{found.spearman_low:.2f}, {found.spearman_high:.2f}]",

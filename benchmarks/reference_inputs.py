@@ -15,13 +15,13 @@ import time
 
 import torch
 
+from nas.data.datasets import load_dataset
 from nas.evaluation.accuracy import model_accuracy
-from nas.evaluation.data import load_dataset
-from nas.evaluation.finetune import Recipe, train_model
-from nas.evaluation.reference import Reference, build_reference
-from nas.hardware.call import Setting, arithmetic
-from nas.hardware.measure import measure_interleaved
-from nas.hardware.onnx_runtime import onnxruntime_call
+from nas.hardware.backends.onnxruntime import onnxruntime_call
+from nas.hardware.backends.session import Setting, arithmetic
+from nas.hardware.measurement.protocol import measure_interleaved
+from nas.nn.timm_model import Reference, build_reference
+from nas.training.network import Recipe, train_model
 
 
 def main() -> None:

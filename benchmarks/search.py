@@ -27,13 +27,14 @@ from typing import Any
 
 import numpy as np
 
-from nas.hardware.price_list import price_list
+from nas.hardware.table.price_list import price_list
 from nas.search.evolution import evolve
 from nas.search.loop import search
-from nas.search.pareto import hypervolume, non_dominated
+from nas.search.pareto import hypervolume
 from nas.search.problem import DesignSpace, Objective, Stages, as_genomes
 from nas.space.cost import operator_cost
 from nas.space.search_space import SearchSpace
+from nas.statistics import non_dominated
 
 BUDGET = 300
 BATCH = 10

@@ -23,17 +23,17 @@ from statistics import median
 from typing import Any
 
 from nas.hardware.device import this_machine
-from nas.hardware.table_file import Row, write_table
-from nas.progress import Talk
+from nas.hardware.table.table_file import Row, write_table
+from nas.progress import Console
 from nas.space.search_space import SearchSpace
 from nas.workflows.finetune import finetune
 from nas.workflows.report import report
-from nas.workflows.search import Limits, SearchSettings, search
-from nas.workflows.train_supernet import train_supernet
+from nas.workflows.search.command import Limits, SearchSettings, search
+from nas.workflows.train_supernet.command import train_supernet
 
 MOST_GROWTH = 0.02
 SHORT = ["epochs=1", "batch_size=256", "ema_share=0.1"]
-QUIET = Talk(quiet=True)
+QUIET = Console(quiet=True)
 
 
 def write_toy_table() -> None:

@@ -24,16 +24,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
+from nas.nn.subnet import build_subnet
 from nas.space.architecture import Architecture
 from nas.space.search_space import SearchSpace
-from nas.supernet.averaging import WeightAverage
-from nas.supernet.losses import child_loss
-from nas.supernet.optimizer import parameter_groups
-from nas.supernet.recipe import SupernetRecipe
-from nas.supernet.sampling import sandwich
-from nas.supernet.subnet import build_subnet
 from nas.supernet.supernet import Supernet
-from nas.supernet.training import SupernetTraining, train_step
+from nas.training.ema import WeightAverage
+from nas.training.losses import child_loss
+from nas.training.optimizer import parameter_groups
+from nas.training.supernet.loop import SupernetTraining, train_step
+from nas.training.supernet.recipe import SupernetRecipe
+from nas.training.supernet.sampling import sandwich
 
 RECIPE = SupernetRecipe()
 MODES = ("one thread", "two threads", "largest alone")
@@ -80,7 +80,7 @@ def compare_time(space: SearchSpace, size: int, turns: int, rounds: int) -> None
     sums = [0.0, 0.0]
     for turn in range(turns):
         training.step = turn
-        statics = [Static(each, 10) for each in sandwich(training.turn(images, labels))]
+        statics = [Static(each, 10) for each in sandwich(training.context(images, labels))]
         least = [float("inf"), float("inf")]
         for _ in range(rounds):
             training.step = turn
@@ -148,7 +148,7 @@ def compare_allocated(space: SearchSpace, size: int, turns: int) -> None:
 
 def sandwich_at(training: SupernetTraining, turn: int, images: Tensor, labels: Tensor) -> list[Architecture]:
     training.step = turn
-    return sandwich(training.turn(images, labels))
+    return sandwich(training.context(images, labels))
 
 
 def main() -> None:

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.hardware.call import Setting
-from nas.hardware.measure import measure_interleaved
-from nas.hardware.onnx_runtime import onnxruntime_call
+from nas.hardware.backends.onnxruntime import onnxruntime_call
+from nas.hardware.backends.session import Setting
+from nas.hardware.measurement.protocol import measure_interleaved
+from nas.nn.subnet import Subnet, build_operator, build_subnet, fold_norms
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
-from nas.supernet.subnet import Subnet, build_operator, build_subnet, fold_norms
 
 SCANNING = ("ssd", "nc-ssd", "hsm", "multiscale", "state-fusion")
 ROUNDS = 4

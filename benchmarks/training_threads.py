@@ -13,9 +13,9 @@ import time
 import torch
 
 from nas.space.search_space import SearchSpace
-from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.supernet import Supernet
-from nas.supernet.training import SupernetTraining, train_step
+from nas.training.supernet.loop import SupernetTraining, train_step
+from nas.training.supernet.recipe import SupernetRecipe
 
 
 def spin() -> None:

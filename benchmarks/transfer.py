@@ -17,8 +17,8 @@ from functools import partial
 
 import numpy as np
 
-from nas.evaluation.reference import timm_network
-from nas.hardware.calibration import (
+from nas.hardware.prediction.data_sheet import spec_files
+from nas.hardware.prediction.efficiency_fit import (
     CALIBRATION_FILE,
     PUBLISHED_FILE,
     Calibration,
@@ -34,11 +34,11 @@ from nas.hardware.calibration import (
     sigma_of,
     write_calibration,
 )
-from nas.hardware.device_spec import spec_files
-from nas.hardware.operations import build_without_memory
-from nas.hardware.roofline import KINDS, Efficiency, Operation, Workload
-from nas.hardware.transfer import Conditions, conditions, kernels, load_of, network_ms
-from nas.hardware.validation import kendall_tau
+from nas.hardware.prediction.operations import build_without_memory
+from nas.hardware.prediction.predict import Conditions, conditions, kernels, load_of, network_ms
+from nas.hardware.prediction.roofline import KINDS, Efficiency, Operation, Workload
+from nas.nn.timm_model import timm_network
+from nas.statistics import kendall_tau
 
 DEVICE = "a100-sxm4-80gb"
 REGIMES = {("fp16", "bf16"): "fp16", ("fp32",): "fp32", ("tf32",): "tf32"}  # dtypes that share a scale: whose figures

@@ -67,7 +67,7 @@ def shortened(value: Any) -> str:
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """Turn `["epochs=20", "learning_rate=1e-3"]` into values; the part after = is read as YAML."""
-    from nas.space.yaml_reader import read_plain
+    from nas.yaml_reader import read_plain
 
     found = {}
     for text in overrides:
@@ -95,7 +95,7 @@ def number_or_text(value: Any) -> Any:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read a run's config.yaml: the options of a command by their names."""
-    from nas.space.yaml_reader import read_plain, text_of
+    from nas.yaml_reader import read_plain, text_of
 
     if not path.is_file():
         raise NasError(f"no configuration file '{path}'", "A run keeps its own as RUN/config.yaml")

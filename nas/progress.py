@@ -12,7 +12,7 @@ WORTH_TELLING_SECONDS = 2.0  # what takes less leaves no line
 Advance = Callable[[int, str], None]  # (steps done so far, a note)
 
 
-class Talk:
+class Console:
     """Says to a person what is going on. Data never passes through here."""
 
     def __init__(self, quiet: bool = False) -> None:
@@ -37,7 +37,7 @@ class Talk:
 
     @contextmanager
     def _bar(self, name: str, total: int) -> Iterator[Advance]:
-        from rich.console import Console
+        from rich.console import Console as Terminal
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = (
@@ -48,7 +48,7 @@ class Talk:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        with Progress(*columns, console=Terminal(stderr=True)) as progress:
             task = progress.add_task(name, total=total, note="")
 
             def advance(done: int, note: str) -> None:

@@ -165,12 +165,12 @@ class Follower:
 
     def look(self) -> None:
         """Log the rows that are new."""
-        from nas.run_dir import read_rows
+        from nas.files import read_jsonl
 
         for prefix, path in self.files.items():
             if not path.exists() or path.stat().st_ino == self.before.get(path):
                 continue
-            rows = read_rows(path)
+            rows = read_jsonl(path)
             for number, row in enumerate(rows[self.seen[prefix] :], self.seen[prefix] + 1):
                 self.tracker = self.tracker or self.make_tracker()
                 self.tracker.log(figures_of(prefix, row), number)

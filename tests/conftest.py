@@ -95,7 +95,7 @@ def write_toy_table() -> Callable[..., Path]:
         import numpy as np
 
         from nas.hardware.device import this_machine
-        from nas.hardware.table_file import Row, write_table
+        from nas.hardware.table.table_file import Row, write_table
         from nas.space.cost import macs
         from nas.space.search_space import SearchSpace
 
@@ -137,8 +137,8 @@ def write_toy_table() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def trained_folder(tmp_path_factory: pytest.TempPathFactory, write_toy_table: Callable[..., Path]) -> Path:
     """A folder with `runs/tiny`, a supernet trained for two epochs, and a table for the device `cpu`."""
-    from nas.progress import Talk
-    from nas.workflows.train_supernet import train_supernet
+    from nas.progress import Console
+    from nas.workflows.train_supernet.command import train_supernet
 
     folder = tmp_path_factory.mktemp("trained")
     write_toy_table(folder)
@@ -152,7 +152,7 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory, write_toy_table: Ca
             overrides=["epochs=2", "learning_rate=0.01", "ema_share=0.1"],
             settings={},
             now=datetime(2026, 1, 1),
-            talk=Talk(quiet=True),
+            console=Console(quiet=True),
         )
     return folder
 
@@ -168,11 +168,11 @@ def workspace(trained_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.fixture(scope="session")
 def toy_truth(trained_folder: Path) -> dict[str, dict[str, Any]]:
     """The oracle: every architecture of the toy space with its accuracy, latency and size, by id."""
+    from nas.data.datasets import load_dataset
     from nas.evaluation.accuracy import inherited_accuracy
-    from nas.evaluation.data import load_dataset
-    from nas.hardware.latency_table import LatencyTable
+    from nas.hardware.table.latency_table import LatencyTable
+    from nas.run.models import load_supernet
     from nas.space.cost import architecture_cost
-    from nas.workflows.weights import load_supernet
 
     supernet, dataset = load_supernet(trained_folder / "runs" / "tiny"), load_dataset("digits", 0)
     stem = trained_folder / "latency_tables" / "cpu" / "onnxruntime-fp32-b1-t1-toy"
@@ -253,3 +253,55 @@ def toy_bits_file(tmp_path: Path) -> Path:
     path = tmp_path / "toy-bits.yaml"
     path.write_text(TOY_BITS, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def toy() -> Any:
+    """The shipped space `toy`, small enough to list all of it."""
+    from nas.space.search_space import SearchSpace
+
+    return SearchSpace.load("toy")
+
+
+@pytest.fixture
+def make_supernet() -> Callable[..., Any]:
+    """Make a supernet whose BatchNorm statistics and weights are away from their initial values."""
+    import torch
+
+    from nas.supernet.supernet import Supernet
+
+    def make(space: Any, seed: int = 0) -> Supernet:
+        torch.manual_seed(seed)
+        supernet = Supernet(space)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, tensor in supernet.state_dict().items():
+                if "running_mean" in name or name.endswith(("norm.weight", "norm.bias")):
+                    tensor.add_(0.2 * torch.randn(tensor.shape, generator=generator))
+                if "running_var" in name:
+                    tensor.mul_(0.5 + torch.rand(tensor.shape, generator=generator))
+        return supernet.eval()
+
+    return make
+
+
+@pytest.fixture
+def images() -> Any:
+    """A batch of noise, float32 [8, 3, 32, 32]."""
+    import torch
+
+    return torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def context_of() -> Callable[..., Any]:
+    """Make the context of a step of some space, in the middle of a training; what it looks at can be given."""
+    from nas.training.supernet.cost_bin_losses import CostBinLosses
+    from nas.training.supernet.sampling import StepContext
+
+    def make(space: Any, step: int = 0, seed: int = 0, **given: Any) -> StepContext:
+        usual = {"num_random": 2, "done": 0.5, "bins": list, "score": lambda each: 0.0, "gradient": lambda name: 1.0}
+        usual |= {"losses": CostBinLosses(20), "front": (space.smallest(), space.largest())}
+        return StepContext(space=space, step=step, seed=seed, **{**usual, **given})
+
+    return make

@@ -257,7 +257,7 @@ def test_the_command_that_resumes_is_one_that_exists(words, expected):
 
 
 def test_control_c_exits_with_130_and_prints_the_command_that_resumes(nas, here, monkeypatch):
-    from nas.workflows import train_supernet
+    from nas.workflows.train_supernet import command as train_supernet
 
     def interrupted(**options):
         raise KeyboardInterrupt

@@ -94,19 +94,19 @@ NEEDS = {  # words of commands that cannot be rehearsed in a run of the toy spac
 @pytest.fixture(scope="module")
 def whole_run(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that was searched and fine-tuned, and the space of the README."""
-    from nas.progress import Talk
+    from nas.progress import Console
     from nas.workflows.finetune import finetune
-    from nas.workflows.search import Limits, SearchSettings, search
+    from nas.workflows.search.command import Limits, SearchSettings, search
 
-    folder, quiet = shutil.copytree(trained_folder, tmp_path_factory.mktemp("docs") / "folder"), Talk(quiet=True)
+    folder, quiet = shutil.copytree(trained_folder, tmp_path_factory.mktemp("docs") / "folder"), Console(quiet=True)
     (folder / "my_space.yaml").write_text(fenced(README, "yaml")[0], encoding="utf-8")
     settings, run = SearchSettings(limits=Limits(), budget=10), Path("runs/tiny")
     recipe = ["epochs=1", "batch_size=512"]
     with contextlib.chdir(folder):
         search(
-            run=run, devices=["cpu"], settings=settings, measured_only=False, resume=False, dry_run=False, talk=quiet
+            run=run, devices=["cpu"], settings=settings, measured_only=False, resume=False, dry_run=False, console=quiet
         )
-        finetune(run=run, picks=["best"], seed=0, settings={}, overrides=recipe, talk=quiet)
+        finetune(run=run, picks=["best"], seed=0, settings={}, overrides=recipe, console=quiet)
     return folder
 
 
@@ -120,7 +120,7 @@ def rehearsable(line: str) -> bool:
 def test_every_command_in_the_docs_is_accepted_by_its_workflow(
     line: str, nas: Callable[..., Any], whole_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nas.workflows import rehearsal
+    from nas.workflows.dry_run import plans as rehearsal
 
     monkeypatch.chdir(whole_run)
     for name in ("supernet_seconds", "trainings_seconds", "evaluation_seconds", "profile_seconds"):
@@ -230,22 +230,20 @@ def resolve(dotted: str) -> Any:
 
 
 def described_packages() -> dict[str, set[str]]:
-    """Give, for every package in the tree of docs/ARCHITECTURE.md, the words that describe it; `nas` is the start."""
+    """Return, for every package in the tree of docs/ARCHITECTURE.md, the words that describe it; `nas` is the start."""
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     (tree,) = re.findall(r"^```\n(nas/\n.*?)\n\nsearch_spaces/", text, re.DOTALL | re.MULTILINE)
-    top, *rest = re.split(r"^  (?:\w+/)?(\w+)/", tree, flags=re.MULTILINE)
-    parts = {"nas": top, **dict(zip(rest[::2], rest[1::2], strict=True))}
+    top, *rest = re.split(r"^  ((?:\w+/)+)", tree, flags=re.MULTILINE)
+    parts = {"nas": top, **{f"nas/{name.rstrip('/')}": part for name, part in zip(rest[::2], rest[1::2], strict=True)}}
     return {name: set(re.findall(r"\w+", part)) for name, part in parts.items()}
 
 
 def test_the_architecture_page_names_every_package_and_module() -> None:
-    packages = {init.parent.name: init.parent for init in (ROOT / "nas").rglob("__init__.py")}
+    packages = {init.parent.relative_to(ROOT).as_posix(): init.parent for init in (ROOT / "nas").rglob("__init__.py")}
     described = described_packages()
     assert described.keys() == packages.keys()
-    commands = {name.replace("-", "_") for name in command_line().commands}  # whose workflows are called alike
     for name, package in packages.items():
-        modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
-        unnamed = modules - described[name] - (commands if name == "workflows" else set())
+        unnamed = {path.stem for path in package.glob("*.py")} - {"__init__"} - described[name]
         assert not unnamed, f"docs/ARCHITECTURE.md does not name {sorted(unnamed)} of {name}"
 
 

@@ -15,15 +15,15 @@ import pytest
 import torch
 
 import nas as package
-from nas.hardware.backends import BACKENDS, check_backend
-from nas.hardware.call import Setting
+from nas.hardware.backends.registry import BACKENDS, check_backend
+from nas.hardware.backends.session import Setting
+from nas.nn.blocks import BLOCKS
 from nas.search import ALGORITHMS
 from nas.space.cost import COSTS, architecture_cost
 from nas.space.graph_size import GRAPH_BYTES
 from nas.space.kinds import KINDS
 from nas.space.scan import SCANS, scan_names, scan_order
 from nas.space.space_file import parse_space
-from nas.supernet.blocks import BLOCKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 SPACE = """

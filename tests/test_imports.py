@@ -9,21 +9,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"nas.units", "nas.errors", "nas.stored_json"}
-BELOW = {  # package -> modules of nas it may import, besides itself
-    "units": {"nas.errors"},
-    "errors": set(),
-    "stored_json": {"nas.errors"},
-    "space": LEAVES,
-    "supernet": LEAVES | {"nas.space"},
-    "hardware": LEAVES | {"nas.space", "nas.supernet.subnet", "nas.export"},
-    "evaluation": LEAVES | {"nas.space", "nas.supernet"},
-    "search": LEAVES,
-    "export": LEAVES | {"nas.space", "nas.supernet"},
-    "report": LEAVES | {"nas.space", "nas.search.problem"},
+LEAVES = {
+    f"nas.{name}" for name in ("errors", "units", "yaml_reader", "progress", "config", "statistics", "files", "shipped")
 }
-TOP = {"__init__", "__main__", "cli", "workflows", "config", "run_dir", "progress", "tracking"}
-NO_TORCH = {
+BELOW = {  # package -> modules of nas it may import, besides itself
+    "errors": set(),
+    "progress": set(),
+    "statistics": set(),
+    "shipped": set(),
+    "units": {"nas.errors"},
+    "yaml_reader": {"nas.errors"},
+    "files": {"nas.errors"},
+    "config": {"nas.errors", "nas.yaml_reader"},
+    "tracking": {"nas.errors", "nas.files"},
+    "space": LEAVES,
+    "data": LEAVES,
+    "nn": LEAVES | {"nas.space"},
+    "supernet": LEAVES | {"nas.space", "nas.nn"},
+    "training": LEAVES | {"nas.space", "nas.nn", "nas.supernet", "nas.data"},
+    "export": LEAVES | {"nas.space", "nas.nn"},
+    "hardware": LEAVES | {"nas.space", "nas.nn", "nas.export"},
+    "evaluation": LEAVES | {"nas.space", "nas.nn", "nas.supernet", "nas.data", "nas.training"},
+    "search": LEAVES | {"nas.space"},
+    "report": LEAVES | {"nas.space", "nas.search.problem", "nas.search.evaluation_row"},
+    "run": LEAVES
+    | {"nas.space", "nas.data", "nas.nn", "nas.supernet", "nas.hardware.table"}
+    | {"nas.search.problem", "nas.search.evaluation_row"},
+}
+TOP = {"__init__", "__main__", "cli", "workflows"}
+NO_TORCH = {*(name.removeprefix("nas.") for name in LEAVES), "tracking", "space", "search", "report", "cli", "__init__"}
+TORCH = {
     "units",
     "errors",
     "stored_json",
@@ -40,10 +55,10 @@ NO_TORCH = {
 TORCH = {"torch", "torchvision", "timm"}
 HEAVY = TORCH | {"ray", "pandas", "pymoo", "moocore", "optuna", "plotly", "onnx", "onnxruntime", "sklearn", "scipy"}
 LIGHT_PATH = [  # what the commands that load no weights go through
-    *("nas", "nas.cli", "nas.config", "nas.run_dir", "nas.progress", "nas.units", "nas.errors"),
-    *("nas.space.search_space", "nas.space.cost", "nas.hardware.device", "nas.hardware.latency_table"),
-    *("nas.hardware.reachable", "nas.search.loop", "nas.search.problem", "nas.report"),
-    *("nas.workflows.search", "nas.workflows.show", "nas.workflows.picks", "nas.workflows.run_space"),
+    *("nas", "nas.cli", "nas.config", "nas.run.folder", "nas.progress", "nas.units", "nas.errors"),
+    *("nas.space.search_space", "nas.space.cost", "nas.hardware.device", "nas.hardware.table.latency_table"),
+    *("nas.hardware.table.fastest", "nas.search.loop", "nas.search.problem", "nas.report"),
+    *("nas.workflows.search.command", "nas.workflows.show", "nas.run.picks", "nas.run.space"),
     "nas.workflows.report",
 ]
 MODULES = sorted((ROOT / "nas").rglob("*.py"))

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from nas import progress
-from nas.progress import Talk
+from nas.progress import Console
 
 
 @pytest.fixture
@@ -16,20 +16,20 @@ def clock(monkeypatch):
 
 
 def test_everything_is_said_on_stderr(capsys):
-    Talk().say("hello")
+    Console().say("hello")
     assert capsys.readouterr() == ("", "hello\n")
 
 
 def test_quiet_says_nothing_at_all(capsys):
-    talk = Talk(quiet=True)
-    talk.say("hello")
-    with talk.task("train", 10) as advance:
+    console = Console(quiet=True)
+    console.say("hello")
+    with console.task("train", 10) as advance:
         advance(10, "a note")
     assert capsys.readouterr() == ("", "")
 
 
 def test_away_from_a_terminal_a_task_says_a_line_now_and_then_and_one_at_the_end(capsys, clock):
-    with Talk().task("train", 100) as advance:
+    with Console().task("train", 100) as advance:
         for second in range(1, 41):
             clock[0] = float(second)
             advance(second, f"loss {second}")
@@ -43,14 +43,14 @@ def test_away_from_a_terminal_a_task_says_a_line_now_and_then_and_one_at_the_end
 
 
 def test_what_takes_less_than_two_seconds_leaves_no_line(capsys, clock):
-    with Talk().task("train", 10) as advance:
+    with Console().task("train", 10) as advance:
         clock[0] = 1.9
         advance(10, "")
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_note_stays_until_the_next_one(capsys, clock):
-    with Talk().task("train", 10) as advance:
+    with Console().task("train", 10) as advance:
         advance(1, "accuracy 50%")
         clock[0] = 20.0
         advance(2, "")
@@ -58,7 +58,7 @@ def test_a_note_stays_until_the_next_one(capsys, clock):
 
 
 def test_a_task_that_fails_does_not_say_that_it_is_done(capsys, clock):
-    with pytest.raises(KeyboardInterrupt), Talk().task("train", 10) as advance:
+    with pytest.raises(KeyboardInterrupt), Console().task("train", 10) as advance:
         advance(1, "")
         raise KeyboardInterrupt
     assert "done" not in capsys.readouterr().err
@@ -69,14 +69,14 @@ def test_a_bar_has_no_colours_where_the_user_wants_none(capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     for wanted in ("", "1"):
         monkeypatch.setenv("NO_COLOR", wanted)
-        with Talk().task("train", 10) as advance:
+        with Console().task("train", 10) as advance:
             advance(10, "")
         assert bool(re.search("\x1b\\[[0-9;]*3[0-9]", capsys.readouterr().err)) == (not wanted)
 
 
 def test_on_a_terminal_a_bar_is_drawn_on_stderr(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with Talk().task("train", 10) as advance:
+    with Console().task("train", 10) as advance:
         advance(10, "accuracy 50%")
     out, err = capsys.readouterr()
     assert out == ""

@@ -9,7 +9,7 @@ import pytest
 
 from nas import tracking
 from nas.errors import NasError
-from nas.run_dir import append_row
+from nas.files import append_jsonl
 from nas.tracking import TRACKERS, figures_of, tracked
 
 Points = list[tuple[dict[str, float], int]]
@@ -42,20 +42,20 @@ def test_every_row_is_tracked_once_in_its_order(points: Points, tmp_path: Path) 
     file = tmp_path / "training.jsonl"
     with tracked("memory", tmp_path, {"training": file}, resume=False):
         for epoch in range(1, 40):
-            append_row(file, {"epoch": epoch, "loss": 1 / epoch, "note": "text", "best": None})
+            append_jsonl(file, {"epoch": epoch, "loss": 1 / epoch, "note": "text", "best": None})
     assert points == [({"training/epoch": e, "training/loss": 1 / e}, e) for e in range(1, 40)]
 
 
 def test_what_was_written_before_is_tracked_only_by_a_command_that_resumes(points: Points, tmp_path: Path) -> None:
     file = tmp_path / "evaluations.jsonl"
-    append_row(file, {"accuracy": 0.1})
+    append_jsonl(file, {"accuracy": 0.1})
     with tracked("memory", tmp_path, {"search/cpu": file}, resume=False):
         file.rename(tmp_path / "kept.jsonl")  # as a new search does with the one before
-        append_row(file, {"accuracy": 0.2})
+        append_jsonl(file, {"accuracy": 0.2})
     assert points == [({"search/cpu/accuracy": 0.2}, 1)]
     points.clear()
     with tracked("memory", tmp_path, {"search/cpu": file}, resume=True):
-        append_row(file, {"accuracy": 0.3})
+        append_jsonl(file, {"accuracy": 0.3})
     assert points == [({"search/cpu/accuracy": 0.2}, 1), ({"search/cpu/accuracy": 0.3}, 2)]
 
 
@@ -66,7 +66,7 @@ def test_a_tracker_that_fails_is_told_after_the_work_is_done(monkeypatch: pytest
     monkeypatch.setitem(tracking.TRACKERS, "broken", (broken, "json"))
     done = []
     with pytest.raises(ConnectionError, match="no server"), tracked("broken", tmp_path, {"a": tmp_path / "a"}, False):
-        append_row(tmp_path / "a", {"x": 1})
+        append_jsonl(tmp_path / "a", {"x": 1})
         done.append(True)
     assert done
 

@@ -39,11 +39,11 @@ def unit(parse: Callable[[str], float]) -> Callable[[str], float]:
     return parsed
 
 
-def talk_of(quiet: bool) -> Any:
+def console_of(quiet: bool) -> Any:
     """Make the voice that talks on stderr."""
-    from nas.progress import Talk
+    from nas.progress import Console
 
-    return Talk(quiet)
+    return Console(quiet)
 
 
 def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
@@ -56,7 +56,7 @@ def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
 
 def give_plan(rehearse: Callable[[], dict[str, Any]], as_json: bool, quiet: bool) -> None:
     """Print what a command would do, and how long it would take."""
-    talk_of(quiet).say("rehearsing; nothing is written")
+    console_of(quiet).say("rehearsing; nothing is written")
     plan = rehearse()
     seconds = plan.get("estimated_seconds")
     ends = [] if seconds is None else [f"estimated time: {format_seconds(seconds)} on this machine as busy as it is"]

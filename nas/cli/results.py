@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Run, Seed, described, give, give_plan, talk_of
+from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Run, Seed, console_of, described, give, give_plan
 
 
 def demo_command(
@@ -27,7 +27,7 @@ def demo_command(
     """
     from nas.workflows.demo import demo, last_lines
 
-    result = demo(run=run, minutes=minutes, seed=seed, now=datetime.now(), talk=talk_of(quiet))
+    result = demo(run=run, minutes=minutes, seed=seed, now=datetime.now(), console=console_of(quiet))
     give(result, as_json, last_lines(result))
 
 
@@ -52,11 +52,11 @@ def export_command(
     from nas.workflows.export import export
 
     if dry_run:
-        from nas.workflows.rehearsal import rehearse_export
+        from nas.workflows.dry_run.plans import plan_export
 
-        give_plan(lambda: rehearse_export(run=run, pick=pick, form=form, dtype=dtype, output=output), as_json, quiet)
+        give_plan(lambda: plan_export(run=run, pick=pick, form=form, dtype=dtype, output=output), as_json, quiet)
         return
-    result = export(run=run, pick=pick, form=form, dtype=dtype, output=output, talk=talk_of(quiet))
+    result = export(run=run, pick=pick, form=form, dtype=dtype, output=output, console=console_of(quiet))
     found = result["files"][Path(result["file"]).name]
     parity = found["parity"]
     line = (

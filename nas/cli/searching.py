@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Resume, Run, Seed, Track, give, give_plan, talk_of, unit
+from nas.cli.options import (
+    AsJson,
+    CheckFailed,
+    DryRun,
+    Quiet,
+    Resume,
+    Run,
+    Seed,
+    Track,
+    console_of,
+    give,
+    give_plan,
+    unit,
+)
 from nas.units import parse_bytes, parse_count, parse_milliseconds
 
 
@@ -47,11 +60,11 @@ def profile_command(
     plan = plan_for(here, backend, dtype, batch=batch, networks=validate, seed=seed, sample=sample)
     measured = space_to_measure(space, data, run)
     if dry_run:
-        from nas.workflows.rehearsal import rehearse_profile
+        from nas.workflows.dry_run.plans import plan_profile
 
-        give_plan(lambda: rehearse_profile(device=here, space=measured, plan=plan), as_json, quiet)
+        give_plan(lambda: plan_profile(device=here, space=measured, plan=plan), as_json, quiet)
         return
-    found = profile_device(device=here, space=measured, plan=plan, resume=resume, talk=talk_of(quiet))
+    found = profile_device(device=here, space=measured, plan=plan, resume=resume, console=console_of(quiet))
     give(found, as_json, [*profile_lines(found), f"next: nas search --device {here.name} --max-latency 1ms"])
     if not found["passed"]:
         raise CheckFailed("the table predicts whole networks badly: measure again when the machine is quieter")
@@ -106,14 +119,14 @@ def search_command(
       nas search --device cpu --max-latency 800us --max-params 300k --budget 400
       nas search --device cpu --device a100 --max-latency 5ms --workers 4
     """
-    from nas.hardware.origin import described_row
+    from nas.hardware.table.provenance import described_row
     from nas.report.presets import presets_sentence
-    from nas.report.sanity import sanity_sentences
-    from nas.run_dir import find_run
+    from nas.report.sanity import quality_sentences
+    from nas.run.folder import find_run
     from nas.tracking import tracked
-    from nas.workflows.search import Limits, SearchSettings, search
+    from nas.workflows.search.command import Limits, SearchSettings, search
+    from nas.workflows.search.transfer_matrix import transfer_lines
     from nas.workflows.tables import TableChoice
-    from nas.workflows.transfer_matrix import transfer_lines
 
     limits = Limits(
         max_latency_ms=max_latency, max_params=max_params, max_size_bytes=max_size, min_accuracy=min_accuracy
@@ -139,14 +152,14 @@ def search_command(
             measured_only=measured_only,
             resume=resume,
             dry_run=dry_run,
-            talk=talk_of(quiet),
+            console=console_of(quiet),
             num_workers=workers,
             ray_address=ray_address,
         )
     if dry_run:
-        from nas.workflows.rehearsal import rehearse_search
+        from nas.workflows.dry_run.plans import plan_search
 
-        give_plan(lambda: rehearse_search(result["dry_run"], Path(result["run"]), budget), as_json, quiet)
+        give_plan(lambda: plan_search(result["dry_run"], Path(result["run"]), budget), as_json, quiet)
         return
     lines = []
     for name, front in result["fronts"].items():
@@ -158,6 +171,6 @@ def search_command(
         )
         presets = result["presets"][name]
         lines += [f"{name}: {presets_sentence(front, presets)}"] if presets else []
-        lines += [f"{name}: {line}" for line in sanity_sentences(result["sanity"][name])]
+        lines += [f"{name}: {line}" for line in quality_sentences(result["sanity"][name])]
     lines += transfer_lines(result["transfer"])
     give(result, as_json, [*lines, "next: nas finetune --pick best"])

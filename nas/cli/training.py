@@ -8,7 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.options import AsJson, CheckFailed, DryRun, Quiet, Resume, Run, Seed, Set, Track, give, give_plan, talk_of
+from nas.cli.options import (
+    AsJson,
+    CheckFailed,
+    DryRun,
+    Quiet,
+    Resume,
+    Run,
+    Seed,
+    Set,
+    Track,
+    console_of,
+    give,
+    give_plan,
+)
 
 
 def train_supernet_command(
@@ -37,7 +50,7 @@ def train_supernet_command(
       nas train-supernet --resume
     """
     from nas.config import TrainingOptions, make_settings, read_config
-    from nas.run_dir import find_run, new_run
+    from nas.run.folder import find_run, new_run
     from nas.tracking import tracked
 
     options: dict[str, Any] = {}
@@ -53,13 +66,13 @@ def train_supernet_command(
     settings = {**chosen.settings, **({"epochs": epochs} if epochs is not None else {})}
 
     if dry_run:
-        from nas.workflows.rehearsal import rehearse_training
+        from nas.workflows.dry_run.plans import plan_training
 
         asked: dict[str, Any] = {"space": chosen.space, "data": chosen.data, "seed": chosen.seed, "settings": settings}
-        asked |= {"overrides": overrides or [], "talk": talk_of(quiet)}
-        give_plan(lambda: rehearse_training(**asked), as_json, quiet)
+        asked |= {"overrides": overrides or [], "console": console_of(quiet)}
+        give_plan(lambda: plan_training(**asked), as_json, quiet)
         return
-    from nas.workflows.train_supernet import train_supernet
+    from nas.workflows.train_supernet.command import train_supernet
 
     now = datetime.now()
     folder = find_run(run) if resume else run or new_run("train-supernet", now)
@@ -73,7 +86,7 @@ def train_supernet_command(
             overrides=overrides or [],
             settings=settings,
             now=now,
-            talk=talk_of(quiet),
+            console=console_of(quiet),
             workers=workers,
             ray_address=ray_address,
         )
@@ -109,20 +122,20 @@ def finetune_command(
       nas finetune --pick best --recipe runs/first/models/ID/recipe.yaml
     """
     from nas.config import read_config
-    from nas.hardware.origin import described_row
+    from nas.hardware.table.provenance import described_row
     from nas.workflows.finetune import finetune
 
     settings = {**(read_config(recipe) if recipe else {}), **({"epochs": epochs} if epochs is not None else {})}
     asked: dict[str, Any] = {"run": run, "picks": pick or ["best"], "start": start, "seed": seed, "trials": trials}
     asked |= {"settings": settings, "overrides": overrides or []}
     if dry_run:
-        from nas.workflows.rehearsal import rehearse_finetune
+        from nas.workflows.dry_run.plans import plan_finetune
 
-        give_plan(lambda: rehearse_finetune(**asked), as_json, quiet)
+        give_plan(lambda: plan_finetune(**asked), as_json, quiet)
         return
     result = finetune(
         **asked,
-        talk=talk_of(quiet),
+        console=console_of(quiet),
         num_workers=workers,
         ray_address=ray_address,
     )
@@ -158,21 +171,21 @@ def compare_command(
       nas compare
       nas compare --models resnet18,mobilenetv3_small_050@64,vit_tiny_patch16_224@32/4 --seeds 3
     """
-    from nas.workflows.compare import compare
+    from nas.workflows.compare.command import compare
 
     names = [name for name in models.split(",") if name.strip()]
     asked: dict[str, Any] = {"run": run, "device": device, "models": names, "seed": seed, "seeds": seeds}
     asked |= {"pretrained": pretrained}
     if dry_run:
-        from nas.workflows.rehearsal import rehearse_compare
+        from nas.workflows.dry_run.plans import plan_compare
 
-        give_plan(lambda: rehearse_compare(**asked), as_json, quiet)
+        give_plan(lambda: plan_compare(**asked), as_json, quiet)
         return
     result = compare(
         **asked,
         num_workers=workers,
         ray_address=ray_address,
-        talk=talk_of(quiet),
+        console=console_of(quiet),
     )
     scope = result["table"]
     lines = [
@@ -217,11 +230,11 @@ def audit_command(
 
     settings = {"epochs": epochs} if epochs is not None else {}
     asked: dict[str, Any] = {"run": run, "subnets": subnets, "presets": presets, "device": device, "seeds": seeds}
-    asked |= {"seed": seed, "settings": settings, "overrides": overrides or [], "talk": talk_of(quiet)}
+    asked |= {"seed": seed, "settings": settings, "overrides": overrides or [], "console": console_of(quiet)}
     if dry_run:
-        from nas.workflows.rehearsal import rehearse_audit
+        from nas.workflows.dry_run.plans import plan_audit
 
-        give_plan(lambda: rehearse_audit(**asked), as_json, quiet)
+        give_plan(lambda: plan_audit(**asked), as_json, quiet)
         return
     found = audit(**asked)
     give(found, as_json, [*audit_lines(found), "next: nas report"])

@@ -10,11 +10,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from nas.evaluation.splits import AnySplit, batches
+from nas.data.splits import AnySplit, batches
+from nas.nn.threads import one_thread_each
 from nas.space.architecture import Architecture
-from nas.supernet.calibration import calibrate
+from nas.supernet.bn_calibration import calibrate
 from nas.supernet.supernet import Supernet, extract
-from nas.supernet.threads import one_thread_each
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")

@@ -1,6 +1,6 @@
 """Writes quantised networks as ONNX: markers in an exported graph become integer weights and Q/DQ pairs.
 
-The markers stand where training quantised (nas.supernet.quantizer), so what was trained is what a runtime fuses.
+The markers stand where training quantised (nas.nn.quantizer), so what was trained is what a runtime fuses.
 Weights are stored as codes with a scale per output channel. Codes of 4 bits are packed two to a byte; a Cast, which
 runtimes fold when they load the file, widens them to int8: 4 bits on disk, int8 kernels. There they are multiplied by
 16 as well, because biases become whole multiples of the weight's scale, and that of 4 bits is too coarse for them.

@@ -1,4 +1,4 @@
-"""The machine a latency belongs to, and the folders that hold latency tables."""
+"""The machine a latency belongs to, and how its processor is told from others."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import nas
 from nas.errors import NasError
+from nas.shipped import table_folders
 
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
 CPUINFO = Path("/proc/cpuinfo")
@@ -59,19 +58,6 @@ def has_vnni(cpuinfo: str) -> bool:
     return bool({"avx512_vnni", "avx_vnni"} & {*fields_of(cpuinfo).get("flags", "").split()})
 
 
-def table_roots() -> tuple[Path, ...]:
-    """List the folders searched for tables: `latency_tables/` here first, then the shipped one."""
-    packaged = Path(str(resources.files(nas) / "shipped" / "latency_tables"))
-    beside_the_source = Path(nas.__file__).parents[1] / "latency_tables"
-    roots = (user_root(), packaged if packaged.is_dir() else beside_the_source)
-    return tuple(dict.fromkeys(root.resolve() for root in roots if root.is_dir()))
-
-
-def user_root() -> Path:
-    """The folder new tables are written to: `latency_tables/` under the current directory."""
-    return Path.cwd() / "latency_tables"
-
-
 def check_device_name(name: str) -> str:
     """Give the name, of which folders are made; `NasError` for one that would lead out of its folder."""
     if not DEVICE_NAME.fullmatch(name):
@@ -81,7 +67,7 @@ def check_device_name(name: str) -> str:
 
 def known_devices() -> tuple[str, ...]:
     """List the devices that have a latency table, by name."""
-    return tuple(sorted({header.parent.name for root in table_roots() for header in root.glob("*/*.json")}))
+    return tuple(sorted({header.parent.name for root in table_folders() for header in root.glob("*/*.json")}))
 
 
 def foreign(header: Mapping[str, Any], machine: Device) -> bool:

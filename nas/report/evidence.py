@@ -19,7 +19,7 @@ from nas.report.findings import (
     preference_sentence,
 )
 from nas.report.html import Cell, Column, missing, paragraph, plot, table
-from nas.report.sanity import sanity_sentences
+from nas.report.sanity import quality_sentences
 from nas.report.wording import ABSENT, milliseconds, percent, percent_or_dash, search_command
 from nas.units import format_count
 
@@ -122,7 +122,7 @@ def search_progress(data: ReportData) -> str:
         for count, value in thinned(data.hypervolume)
     ]
     fallback = table("Hypervolume of the front", columns, rows)
-    worth = paragraph(" ".join(f"{sentence}." for sentence in sanity_sentences(data.sanity))) if data.sanity else ""
+    worth = paragraph(" ".join(f"{sentence}." for sentence in quality_sentences(data.sanity))) if data.sanity else ""
     return worth + plot("hypervolume", figures.hypervolume(data), hypervolume_sentence(data.hypervolume), fallback)
 
 

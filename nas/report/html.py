@@ -51,8 +51,8 @@ def render(data: ReportData) -> str:
 
     from nas.report.drawing import directions_of, kinds_of, templates
     from nas.report.embedding import embedded
+    from nas.report.page_sections import SECTIONS
     from nas.report.scan_grid import scan_symbols
-    from nas.report.sections import SECTIONS
 
     values, blocks = embedded(data)
     searches = (data, *data.others)

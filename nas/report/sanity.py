@@ -5,7 +5,7 @@ from __future__ import annotations
 from nas.report.content import Row
 
 
-def sanity_sentences(found: Row) -> list[str]:
+def quality_sentences(found: Row) -> list[str]:
     """Say how a search stands against plain ones, and what became of its evaluations; nothing of an old search."""
     if not found:
         return []

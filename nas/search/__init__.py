@@ -15,12 +15,12 @@ from nas.errors import NasError, did_you_mean
 
 # Where each algorithm lives; resolved on use, so that the package stays light.
 ALGORITHMS = {
-    "surrogate": "nas.search.surrogate:Surrogate",
-    "nsga2": "nas.search.nsga2:Nsga2",
-    "local": "nas.search.local:LocalSearch",
-    "tpe": "nas.search.tpe:Tpe",
-    "sensitivity": "nas.search.sensitivity:Sensitivity",
-    "random": "nas.search.random_search:RandomSearch",
+    "surrogate": "nas.search.algorithms.surrogate:Surrogate",
+    "nsga2": "nas.search.algorithms.nsga2:Nsga2",
+    "local": "nas.search.algorithms.local:LocalSearch",
+    "tpe": "nas.search.algorithms.tpe:Tpe",
+    "sensitivity": "nas.search.algorithms.sensitivity:Sensitivity",
+    "random": "nas.search.algorithms.random_search:RandomSearch",
 }
 
 

@@ -6,11 +6,11 @@ from collections.abc import Set
 
 import numpy as np
 
+from nas.search.algorithms.random_search import sample_unseen
 from nas.search.evolution import evolve, unmet
 from nas.search.predictor import distances, one_hot
 from nas.search.pricing import Prices
 from nas.search.problem import DesignSpace, Genome, as_genomes, canonical
-from nas.search.random_search import sample_unseen
 from nas.search.variation import mutate, single_changes
 
 POOL = 400  # random genomes, and as many mixtures of ends, from which a design is chosen

@@ -10,9 +10,10 @@ import numpy as np
 
 from nas.errors import NasError, did_you_mean
 from nas.search import load_algorithm
-from nas.search.agreement import pairs_in_order
-from nas.search.assess import Batch, Metrics, begin, finish
-from nas.search.pareto import hypervolume, non_dominated
+from nas.search.algorithms.random_search import list_unseen
+from nas.search.batch import Batch, Metrics, begin, finish
+from nas.search.infeasibility import nothing_found
+from nas.search.pareto import hypervolume
 from nas.search.problem import (
     Constraint,
     DesignSpace,
@@ -30,8 +31,7 @@ from nas.search.problem import (
     share_name,
 )
 from nas.search.racing import Workers, one_by_one
-from nas.search.random_search import list_unseen
-from nas.search.unsatisfied import nothing_found
+from nas.statistics import non_dominated, pairs_in_order
 
 WELL_KNOWN = 100  # evaluations: before, half a batch is asked for at a time, and each half betters the next
 MAX_BARREN = 2000  # candidates asked in a row, none of them feasible and new, before the search gives up

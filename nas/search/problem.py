@@ -15,6 +15,7 @@ from nas.search.pareto import dominate
 
 Genome = tuple[int, ...]
 Evaluate = Callable[[list[Any]], Sequence[float]]
+Counts = tuple[tuple[float, float], ...]  # (right, how many) in each part of a split, as far as they were counted
 EvaluateGenomes = Callable[[np.ndarray], Sequence[float] | np.ndarray]
 
 DIRECTIONS = {"max": "max", "min": "min", "maximize": "max", "minimize": "min"}

@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 
 from nas.search.pareto import dominate
-from nas.search.problem import Objective, share_name, values_of
+from nas.search.problem import Counts, Objective, share_name, values_of
 
 CONFIDENCE = 3.0  # standard deviations: one stop in 740 is wrong, if the parts were drawn at random
-
-Counts = tuple[tuple[float, float], ...]  # (right, how many) in each part of a split, as far as they were counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from nas.space.architecture import Architecture, Block, Stage
 from nas.space.kinds import is_active
 from nas.space.preset import Preset
 from nas.space.search_space import SearchSpace, StageSpace
-from nas.space.yaml_reader import Reader, hashable
+from nas.yaml_reader import Reader, hashable
 
 PRESET_KEYS = ("source", "resolution", "stages")
 PRESET_OPTIONS = ("head_bits",)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from importlib import resources
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 
 from nas.errors import NasError, did_you_mean
+from nas.shipped import space_folders
 from nas.space.architecture import patch_size
 from nas.space.bits import with_uniform_presets
 from nas.space.kinds import KINDS, depth, image_side, is_active, misfit, positive
@@ -20,7 +20,7 @@ from nas.space.operator import stage_grids
 from nas.space.preset_file import read_presets, written
 from nas.space.scan_choices import repeated_choice, repeated_scan, repeated_scope
 from nas.space.search_space import SearchSpace, StageSpace
-from nas.space.yaml_reader import Reader, compose, text_of
+from nas.yaml_reader import Reader, compose, text_of
 
 SPACE_KEYS = ("name", "num_classes", "resolution", "stages")
 SPACE_OPTIONS = ("stem", "head_bits", "presets")
@@ -30,13 +30,6 @@ MOST_BLOCKS_OF_A_KIND = 100_000  # each of them is checked
 BITS = ("fp", 8, 4)
 END_BITS = ("fp", 8)  # of stem and head: theirs are few weights that all others depend on
 Grids = dict[int, int]  # side of a stage's grid -> the input resolution it belongs to
-
-
-def space_folders() -> list[Path]:
-    """List where spaces are looked up: `search_spaces/` here, then the shipped ones."""
-    shipped = Path(str(resources.files("nas"))) / "shipped" / "search_spaces"
-    source_tree = Path(__file__).resolve().parents[2] / "search_spaces"
-    return [Path("search_spaces"), shipped, source_tree]
 
 
 def shipped_spaces() -> dict[str, Path]:

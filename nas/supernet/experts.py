@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.space.architecture import Setting
 from nas.space.operator import Operator
-from nas.supernet.elastic import take_slice
+from nas.supernet.slicing import take_slice
 
 Features = tuple[float, ...]
 

@@ -9,19 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.nn.blocks import build_operator, fold_norms
+from nas.nn.ranks import SINGLE_PROCESS, Ranks
+from nas.nn.subnet import Subnet, resize
+from nas.nn.sync_batch_norm import join_norms
 from nas.space.architecture import Architecture, Bits
 from nas.space.bits import widths_of
 from nas.space.operator import ACTIVATION_BITS, TRANSITIONS, Operator, operators, place_stem, place_step
 from nas.space.search_space import SearchSpace
-from nas.supernet.blocks import build_operator, fold_norms
-from nas.supernet.elastic import Slices
 from nas.supernet.experts import Experts, count_experts
-from nas.supernet.forms import Forms
-from nas.supernet.joint_norm import join_norms
 from nas.supernet.kernel_matrices import KernelMatrices
-from nas.supernet.peers import ALONE, Peers
 from nas.supernet.sharing import PLAIN, Sharing, joint_choices, tie
-from nas.supernet.subnet import Subnet, resize
+from nas.supernet.slicing import Slices
+from nas.supernet.weight_transforms import Forms
 
 # BatchNorm statistics of one subnet: one mapping of buffer name -> tensor per operator, in the order they run.
 NormStatistics = tuple[Mapping[str, Tensor], ...]
@@ -36,9 +36,9 @@ class Supernet(nn.Module):
     (`twin`). In training mode, BatchNorm takes the statistics of all `peers`, which have to run the same.
     """
 
-    def __init__(self, space: SearchSpace, peers: Peers = ALONE, sharing: Sharing = PLAIN) -> None:
+    def __init__(self, space: SearchSpace, ranks: Ranks = SINGLE_PROCESS, sharing: Sharing = PLAIN) -> None:
         super().__init__()
-        self.space, self.peers, self.sharing = space, peers, sharing
+        self.space, self.ranks, self.sharing = space, ranks, sharing
         largest = largest_operators(space)
         self.shared = nn.ModuleDict({name: build_operator(op) for name, op in largest.items()})
         self.aliases: dict[str, str] = {}  # other names of shared tensors, and their first
@@ -66,7 +66,7 @@ class Supernet(nn.Module):
         """Give an operator's module without memory for weights, to be run on given ones; built once per operator."""
         if (op, training) not in self._skeletons:
             with torch.device("meta"):
-                self._skeletons[op, training] = join_norms(build_operator(op).train(training), self.peers)
+                self._skeletons[op, training] = join_norms(build_operator(op).train(training), self.ranks)
         return self._skeletons[op, training]
 
     def slices(self, name: str, op: Operator, training: bool) -> Slices:

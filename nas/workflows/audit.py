@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 
 from nas.config import make_settings
-from nas.evaluation.data import Dataset, load_dataset
-from nas.evaluation.finetune import Recipe
+from nas.data.datasets import Dataset, load_dataset
 from nas.evaluation.ranking import rank_agreement
-from nas.hardware.catalogue import tables_here
-from nas.hardware.latency_table import LatencyTable
-from nas.progress import Talk
-from nas.run_dir import find_run, latest_search, locked, read_json, write_json
+from nas.files import locked, read_json, write_json
+from nas.hardware.table.catalogue import tables_here
+from nas.hardware.table.latency_table import LatencyTable
+from nas.progress import Console
+from nas.run.folder import find_run, latest_search
+from nas.run.space import run_space
+from nas.run.staleness import digest
 from nas.space.architecture import Architecture
 from nas.space.bits import without_bits
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.space.strata import draw_pool, spread
-from nas.workflows.alone import train_alone
-from nas.workflows.inherited import InheritedAccuracy
-from nas.workflows.provenance import digest
-from nas.workflows.run_space import run_space
+from nas.training.network import Recipe
+from nas.workflows.network_training.standalone import train_standalone
+from nas.workflows.search.inherited_accuracy import InheritedAccuracy
 from nas.workflows.tables import searched_table, table_of
 
 LATENCY_FIGURES = ("mape", "bias", "kendall_tau", "noise_mape", "macs_mape", "n")
@@ -42,7 +43,7 @@ def audit(
     seed: int,
     settings: Mapping[str, Any],
     overrides: Sequence[str],
-    talk: Talk,
+    console: Console,
 ) -> dict[str, Any]:
     """Train `subnets` networks alone and compare; write RUN/audit.json and give what it says.
 
@@ -52,15 +53,15 @@ def audit(
     """
     run = find_run(run)
     space, recipe, dataset = audited_training(run, settings, overrides)
-    table = audited_table(device, run, space, talk)
+    table = audited_table(device, run, space, console)
     chosen = choose_networks(space, table, subnets, presets, seed)
     with locked(run):
         judge, inherited = InheritedAccuracy(run), []
-        with talk.task("inherit", len(chosen)) as advance:
+        with console.task("inherit", len(chosen)) as advance:
             for each in chosen:
                 inherited.append(judge.accuracy(each))
                 advance(len(inherited), "")
-        alone = train_alone(list(chosen), dataset, recipe, seeds, run / "audit" / "alone.jsonl", talk)
+        alone = train_standalone(list(chosen), dataset, recipe, seeds, run / "audit" / "alone.jsonl", console)
         networks = [
             {
                 "id": each.id,
@@ -92,15 +93,17 @@ def audited_training(
     return run_space(run), recipe, load_dataset(manifest["data"], manifest["seed"])
 
 
-def audited_table(device: str | None, run: Path, space: SearchSpace, talk: Talk) -> LatencyTable | None:
+def audited_table(device: str | None, run: Path, space: SearchSpace, console: Console) -> LatencyTable | None:
     """Load the table of `device`; where none is given, that of the newest search, else this CPU's if there is one."""
     if device is not None:
-        return table_of(device, space, talk)
+        return table_of(device, space, console)
     if any(run.glob("search/*/front.json")):
         return searched_table(run, latest_search(run))
     if any(header["space_hash"] == space.hash for _, header in tables_here(DEFAULT_DEVICE)):
-        return table_of(DEFAULT_DEVICE, space, talk)
-    talk.say(f"note: there is no latency table of {space.name}: networks are spread over MACs, no latency is audited")
+        return table_of(DEFAULT_DEVICE, space, console)
+    console.say(
+        f"note: there is no latency table of {space.name}: networks are spread over MACs, no latency is audited"
+    )
     return None
 
 

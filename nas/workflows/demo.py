@@ -12,30 +12,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from nas.evaluation.data import Dataset, Split, load_dataset
-from nas.evaluation.finetune import Recipe, train_model
-from nas.evaluation.reference import DEFAULT_MODELS, build_reference, parse_reference
-from nas.hardware.latency_table import LatencyTable
-from nas.hardware.plan import Plan
-from nas.progress import Talk
+from nas.data.datasets import Dataset, Split, load_dataset
+from nas.hardware.measurement.plan import Plan
+from nas.hardware.table.latency_table import LatencyTable
+from nas.nn.subnet import build_subnet
+from nas.nn.threads import AT_ONCE, divided_cores
+from nas.nn.timm_model import DEFAULT_MODELS, build_reference, parse_reference
+from nas.progress import Console
 from nas.report.findings import nearest_slower, strongest_rival
+from nas.run.picks import pick_rows, read_front
 from nas.space.architecture import Architecture
 from nas.space.search_space import SearchSpace
-from nas.supernet.recipe import SupernetRecipe
-from nas.supernet.subnet import build_subnet
 from nas.supernet.supernet import Supernet
-from nas.supernet.threads import AT_ONCE, divided_cores
-from nas.supernet.training import SupernetTraining, train_step
+from nas.training.network import Recipe, train_model
+from nas.training.supernet.loop import SupernetTraining, train_step
+from nas.training.supernet.recipe import SupernetRecipe
 from nas.units import format_milliseconds
 from nas.workflows.audit import audit, in_interval
-from nas.workflows.compare import compare
+from nas.workflows.compare.command import compare
+from nas.workflows.dry_run.time_estimates import evaluation_seconds
 from nas.workflows.finetune import finetune
-from nas.workflows.picks import pick_rows, read_front
 from nas.workflows.profile import device_here, profile_device
 from nas.workflows.report import report
-from nas.workflows.search import Limits, SearchSettings, search
-from nas.workflows.timing import evaluation_seconds
-from nas.workflows.train_supernet import train_supernet
+from nas.workflows.search.command import Limits, SearchSettings, search
+from nas.workflows.train_supernet.command import train_supernet
 
 SPACE, DATA, DEVICE = "scan-mix-tiny", "cluttered-digits", "cpu"
 PICKS = ("best", "knee", "smallest")
@@ -48,44 +48,54 @@ TIMED_STEPS = 8  # of which the first two warm up
 LIMIT_SHARE = 0.7  # the latency limit, as a share of the largest subnet's latency
 
 
-def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, talk: Talk) -> dict[str, Any]:
+def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, console: Console) -> dict[str, Any]:
     """Run every command in turn, sized so that all of it takes about `minutes`; give what it found."""
     start = time.monotonic()
     seconds = 60 * minutes
     dataset, space = load_dataset(DATA, seed), SearchSpace.load(SPACE)
     steps = dataset.num_train // SupernetRecipe().batch_size
     epochs = fit_count(TRAIN_SHARE * seconds, steps * supernet_step_seconds(space), least=1, most=100)
-    talk.say(f"1/7 train a supernet for {epochs} epochs")
+    console.say(f"1/7 train a supernet for {epochs} epochs")
     trained = train_supernet(
         space=SPACE, data=DATA, run=run, seed=seed, resume=False, overrides=[], settings={"epochs": epochs}, now=now,
-        talk=talk,
+        console=console,
     )  # fmt: skip
     run = Path(trained["run"])
-    talk.say("2/7 measure a latency table of this CPU")
-    profiled = profile_device(device=device_here(DEVICE), space=space, plan=Plan(seed=seed), resume=False, talk=talk)
+    console.say("2/7 measure a latency table of this CPU")
+    profiled = profile_device(
+        device=device_here(DEVICE), space=space, plan=Plan(seed=seed), resume=False, console=console
+    )
     table = LatencyTable.load(DEVICE, space=SPACE)
     limit_ms = float(f"{LIMIT_SHARE * table.predict(space.largest()).ms:.2g}")
     budget = fit_count(SEARCH_SHARE * seconds, evaluation_seconds(run), least=LEAST_BUDGET, most=400)
-    talk.say(f"3/7 search: {budget} subnets under {format_milliseconds(limit_ms)}")
+    console.say(f"3/7 search: {budget} subnets under {format_milliseconds(limit_ms)}")
     settings = SearchSettings(limits=Limits(max_latency_ms=limit_ms), budget=budget, seed=seed)
     found = search(
-        run=run, devices=[DEVICE], settings=settings, measured_only=False, resume=False, dry_run=False, talk=talk
+        run=run, devices=[DEVICE], settings=settings, measured_only=False, resume=False, dry_run=False, console=console
     )
     alone = epochs * pick_epoch_seconds(run, dataset) / AT_ONCE
     audited = fit_count(AUDIT_SHARE * seconds, alone, least=LEAST_AUDITED, most=24)
     left = seconds - (time.monotonic() - start) - RESERVE_SECONDS - audited * alone
     pattern = best_pattern(found["presets"][DEVICE])
     each = fit_count(left, epoch_seconds(run, dataset, pattern), least=1, most=30)
-    talk.say(f"4/7 fine-tune {', '.join(PICKS)} for {each} epochs")
-    finetune(run=run, picks=PICKS, seed=seed, settings={"epochs": each}, overrides=[], talk=talk)
-    talk.say(f"5/7 train hand-designed models for {each} epochs by the same recipe")
+    console.say(f"4/7 fine-tune {', '.join(PICKS)} for {each} epochs")
+    finetune(run=run, picks=PICKS, seed=seed, settings={"epochs": each}, overrides=[], console=console)
+    console.say(f"5/7 train hand-designed models for {each} epochs by the same recipe")
     models = (*DEFAULT_MODELS, pattern["name"])
-    compared = compare(run=run, device=DEVICE, models=models, seed=seed, talk=talk)
-    talk.say(f"6/7 audit: {audited} networks trained alone, to see whether inherited accuracies order them alike")
+    compared = compare(run=run, device=DEVICE, models=models, seed=seed, console=console)
+    console.say(f"6/7 audit: {audited} networks trained alone, to see whether inherited accuracies order them alike")
     checked = audit(
-        run=run, subnets=audited, presets=False, device=DEVICE, seeds=1, seed=seed, settings={}, overrides=[], talk=talk
+        run=run,
+        subnets=audited,
+        presets=False,
+        device=DEVICE,
+        seeds=1,
+        seed=seed,
+        settings={},
+        overrides=[],
+        console=console,
     )
-    talk.say("7/7 write the report")
+    console.say("7/7 write the report")
     written = report(run=run, output=None)
     return {
         "run": str(run),

@@ -10,27 +10,30 @@ from typing import Any
 import numpy as np
 import torch
 
+from nas.data.datasets import AnySplit, load_dataset
+from nas.data.splits import batches, pixels_of
 from nas.errors import NasError, did_you_mean
-from nas.evaluation.data import AnySplit, load_dataset
-from nas.evaluation.quantized import has_bits
-from nas.evaluation.splits import batches
 from nas.export.card import write_card
+from nas.export.formats import DTYPES, RUNTIMES, WRITERS, TrainedNetwork
 from nas.export.hub import hub_config
 from nas.export.parity import compare_logits, run_fresh
-from nas.progress import Talk
-from nas.run_dir import find_run, locked, read_json, write_json, write_text
+from nas.files import locked, read_json, write_json, write_text
+from nas.nn.subnet import Subnet, resize
+from nas.progress import Console
+from nas.run.evaluations import front_in
+from nas.run.folder import find_run
+from nas.run.picks import pick_rows, read_front
+from nas.run.staleness import digest
 from nas.space.architecture import Architecture
-from nas.supernet.subnet import Subnet, resize
-from nas.workflows.evaluations import front_in
-from nas.workflows.export_formats import DTYPES, RUNTIMES, WRITERS
+from nas.training.quantized import has_bits
 from nas.workflows.finetune import load_model
-from nas.workflows.picks import pick_rows, read_front
-from nas.workflows.provenance import digest
 
 SAMPLES = 256  # test images on which float files are compared; those with codes are on the whole split
 
 
-def export(*, run: Path | None, pick: str, form: str, dtype: str, output: Path | None, talk: Talk) -> dict[str, Any]:
+def export(
+    *, run: Path | None, pick: str, form: str, dtype: str, output: Path | None, console: Console
+) -> dict[str, Any]:
     """Write a fine-tuned network as `form` into `output` (default RUN/exports/ID), check it, and give its model.json.
 
     A network with integer bits leaves as what it is, whatever the dtype of its float parts. `NasError` before anything
@@ -50,9 +53,16 @@ def export(*, run: Path | None, pick: str, form: str, dtype: str, output: Path |
     manifest = read_json(run / "run.json")
     dataset = load_dataset(manifest["data"], manifest["seed"])
     with locked(run):
-        name = WRITERS[form](model, architecture, dataset, dtype, folder)
+        first, _ = next(batches(dataset.test(), 1))
+        network = TrainedNetwork(
+            model=model,
+            architecture=architecture,
+            num_classes=dataset.num_classes,
+            sample=pixels_of(first[0], dataset.mean, dataset.std),
+        )
+        name = WRITERS[form](network, dtype, folder)
         expected, images = logits_of(model, dataset.test(), None if dtype == "int8" else SAMPLES)
-        talk.say(f"check {folder / name} in a fresh process, on {len(images):,} test images")
+        console.say(f"check {folder / name} in a fresh process, on {len(images):,} test images")
         parity = compare_logits(expected, run_fresh(form, folder / name, images), dtype)
         written = {
             "format": form,

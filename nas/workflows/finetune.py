@@ -11,23 +11,28 @@ from typing import Any
 from torch import nn
 
 from nas.config import make_settings
+from nas.data.datasets import Dataset, load_dataset
 from nas.errors import NasError, did_you_mean
 from nas.evaluation.accuracy import model_accuracy
-from nas.evaluation.data import Dataset, load_dataset
-from nas.evaluation.finetune import Recipe
-from nas.evaluation.quantized import has_bits
 from nas.export.kernels import integer_kernels, promised_kernels
-from nas.hardware.onnx_runtime import export_onnx
-from nas.progress import Talk
-from nas.run_dir import find_run, latest_search, locked, read_json, write_bytes, write_json, write_text
+from nas.export.onnx import export_onnx
+from nas.files import locked, read_json, write_bytes, write_json, write_text
+from nas.nn.biases import round_biases
+from nas.nn.subnet import Subnet, build_subnet, fold_norms
+from nas.nn.tensor_file import load_tensors, save_checked
+from nas.progress import Console
+from nas.run.folder import find_run, latest_search
+from nas.run.models import load_supernet
+from nas.run.picks import pick_rows, read_front
+from nas.run.staleness import check_weights, digest
 from nas.space.architecture import Architecture
 from nas.space.operator import operators
-from nas.supernet.biases import round_biases
-from nas.supernet.subnet import Subnet, build_subnet, fold_norms
 from nas.supernet.supernet import Supernet
-from nas.workflows.entrants import (
+from nas.training.network import Recipe
+from nas.training.quantized import has_bits
+from nas.workflows.network_training.candidates import (
+    Candidate,
     Conditions,
-    Entrant,
     Tuned,
     described_training,
     inherited_subnet,
@@ -35,11 +40,8 @@ from nas.workflows.entrants import (
     subnet_from_scratch,
     training_of,
 )
-from nas.workflows.picks import pick_rows, read_front
-from nas.workflows.provenance import check_weights, digest
-from nas.workflows.trainings import side_by_side
-from nas.workflows.tuning import tune_all
-from nas.workflows.weights import load_supernet, load_tensors, save_checked
+from nas.workflows.network_training.jobs import side_by_side
+from nas.workflows.network_training.tuning import tune_all
 
 STARTS = ("inherited", "scratch")
 
@@ -52,7 +54,7 @@ def finetune(
     seed: int,
     settings: dict[str, Any],
     overrides: Sequence[str],
-    talk: Talk,
+    console: Console,
     trials: int = 0,
     num_workers: int = 1,
     ray_address: str | None = None,
@@ -71,18 +73,18 @@ def finetune(
         supernet = load_supernet(run)
         at = conditions(run, recipe, supernet)
         wanted = [Architecture.from_json(row["architecture"]) for row in rows.values()]
-        entrants = [entrant_of(each, start, supernet, at.dataset) for each in wanted]
-        recipes = tune_all(entrants, at, trials, seed, run / "tuning", talk, num_workers, ray_address)
+        candidates = [candidate_of(each, start, supernet, at.dataset) for each in wanted]
+        recipes = tune_all(candidates, at, trials, seed, run / "tuning", console, num_workers, ray_address)
         own = {identity: replace(at, recipe=tuned) for identity, tuned in recipes.items()}
         tuning = {"trials": trials, "base_settings": asdict(recipe)}
-        by_id, written = {each.id: each for each in entrants}, {}
+        by_id, written = {each.id: each for each in candidates}, {}
 
         def write(name: str, tuned: Tuned) -> None:
             identity = name.partition("/")[0]
             facts = {**described_training(by_id[identity], own[identity], seed), **tuning}
             written[identity] = write_finetuned(run, rows[identity], tuned, at.dataset, facts)
 
-        side_by_side([training_of(each, seed, own[each.id]) for each in entrants], "finetune", talk, write)
+        side_by_side([training_of(each, seed, own[each.id]) for each in candidates], "finetune", console, write)
     models = [written[identity] for identity in rows]
     return {"run": str(run), "models": models, "table": read_json(latest_search(run) / "front.json")["table"]}
 
@@ -95,7 +97,7 @@ def conditions(run: Path, recipe: Recipe, supernet: Supernet) -> Conditions:
     return Conditions(dataset=dataset, recipe=recipe, teacher=teacher, weights=digest(run / "supernet.safetensors"))
 
 
-def entrant_of(architecture: Architecture, start: str, supernet: Supernet, dataset: Dataset) -> Entrant:
+def candidate_of(architecture: Architecture, start: str, supernet: Supernet, dataset: Dataset) -> Candidate:
     """Enter a subnet with the weights that it is to start from."""
     if start == "scratch":
         return subnet_from_scratch(architecture.id, architecture, dataset.num_classes)

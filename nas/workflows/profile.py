@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
-from nas.hardware.backends import BACKENDS, DEFAULT_BACKENDS
-from nas.hardware.catalogue import DEFAULT_SPACE
-from nas.hardware.device import Device, check_device_name, this_machine, user_root
-from nas.hardware.device_spec import device_name, load_spec, spec_files
+from nas.hardware.backends.registry import BACKENDS, DEFAULT_BACKENDS
+from nas.hardware.device import Device, check_device_name, this_machine
 from nas.hardware.gpu import this_gpu
-from nas.hardware.latency_table import LatencyTable
-from nas.hardware.plan import Plan, check_plan
-from nas.hardware.profile import profile
-from nas.progress import Talk
-from nas.run_dir import find_run
+from nas.hardware.measurement.plan import Plan, check_plan
+from nas.hardware.measurement.profile import profile
+from nas.hardware.prediction.data_sheet import device_name, load_spec, spec_files
+from nas.hardware.table.catalogue import DEFAULT_SPACE
+from nas.hardware.table.latency_table import LatencyTable
+from nas.progress import Console
+from nas.run.folder import find_run
+from nas.run.space import run_space
+from nas.shipped import user_tables
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
-from nas.workflows.run_space import run_space
 
 
 def space_to_measure(space: str, data: str | None, run: Path | None) -> SearchSpace:
@@ -27,7 +28,7 @@ def space_to_measure(space: str, data: str | None, run: Path | None) -> SearchSp
         return run_space(find_run(run))
     if data is None:
         return SearchSpace.load(space)
-    from nas.evaluation.data import load_dataset
+    from nas.data.datasets import load_dataset
 
     return SearchSpace.load(space).with_classes(load_dataset(data).num_classes)
 
@@ -71,14 +72,14 @@ def plan_for(device: Device, backend: str | None, dtype: str | None, **rest: Any
     return Plan(backend=chosen, dtype=dtype, **rest)
 
 
-def profile_device(*, device: Device, space: SearchSpace, plan: Plan, resume: bool, talk: Talk) -> dict[str, Any]:
+def profile_device(*, device: Device, space: SearchSpace, plan: Plan, resume: bool, console: Console) -> dict[str, Any]:
     """Measure and validate a latency table for `device`, which is this machine; give what the validation says."""
     check_plan(plan, device)
     path = table_path(device, space, plan)
     part = f"about {plan.sample} of " if plan.sample else ""
     what = f"{part}{len(space.operators())} blocks of {space.name} and {plan.networks} networks"
-    talk.say(f"measuring {what} on the {'CPU' if device.kind == 'cpu' else 'GPU'} of this machine, {plan.backend}")
-    table = run_profile(space, device, plan, path, resume, talk)
+    console.say(f"measuring {what} on the {'CPU' if device.kind == 'cpu' else 'GPU'} of this machine, {plan.backend}")
+    table = run_profile(space, device, plan, path, resume, console)
     validation = table.header["validation"]
     found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows), "device": device.name}
     found["measured_rows"] = sum(row.provenance == "measured" for row in table.rows.values())
@@ -88,9 +89,11 @@ def profile_device(*, device: Device, space: SearchSpace, plan: Plan, resume: bo
     return found
 
 
-def run_profile(space: SearchSpace, device: Device, plan: Plan, path: Path, resume: bool, talk: Talk) -> LatencyTable:
+def run_profile(
+    space: SearchSpace, device: Device, plan: Plan, path: Path, resume: bool, console: Console
+) -> LatencyTable:
     """Measure a table with progress in per cent."""
-    with talk.task("profile", 100) as advance:
+    with console.task("profile", 100) as advance:
 
         def show(what: str, done: int, total: int) -> None:
             # The networks are measured a second time at the end; that is about a tenth of the work.
@@ -111,7 +114,7 @@ def table_path(device: Device, space: SearchSpace, plan: Plan) -> Path:
         stem += f"-{space.name}-{space.hash[:8]}"
     elif space.name != DEFAULT_SPACE:
         stem += f"-{space.name}"
-    return user_root() / device.name / stem
+    return user_tables() / device.name / stem
 
 
 def profile_lines(found: dict[str, Any]) -> list[str]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
+from nas.files import Stored, iterate_jsonl, read_csv, read_json, read_jsonl, write_text
 from nas.hardware.device import this_machine
-from nas.hardware.origin import warnings_of
+from nas.hardware.table.provenance import warnings_of
 from nas.report import ReportData, render
-from nas.run_dir import each_row, find_run, latest_search, read_json, read_rows, write_text
-from nas.stored_json import Stored, named
-from nas.workflows.evaluations import checked_row, front_in
-from nas.workflows.provenance import check_table, digest
+from nas.run.evaluations import checked_row, front_in
+from nas.run.folder import find_run, latest_search
+from nas.run.staleness import check_table, digest
 from nas.workflows.tables import searched_table
 
 MOST_SHOWN = 10_000  # evaluations on a page
@@ -58,7 +57,7 @@ def gather(run: Path) -> ReportData:
     return replace(
         data,
         compare=tuple(timed_on(rows, data.device)),
-        training=tuple(read_rows(run / "training.jsonl")),
+        training=tuple(read_jsonl(run / "training.jsonl")),
         audit=audited(run),
         warnings=(*data.warnings, *warnings),
         others=tuple(replace(each, compare=tuple(timed_on(rows, each.device))) for each in others),
@@ -119,7 +118,7 @@ def shown_evaluations(folder: Path, found: Mapping[str, Any]) -> tuple[list[Stor
     """
     shown: list[Stored] = []
     stride, count = 1, 0
-    for row in each_row(folder / "evaluations.jsonl"):
+    for row in iterate_jsonl(folder / "evaluations.jsonl"):
         if count % stride == 0:
             shown.append(checked_row(row))
         count += 1
@@ -186,25 +185,3 @@ def compared_elsewhere(rows: Sequence[Mapping[str, Any]], device: str) -> list[s
         return []
     remedy = f"Compare here: nas compare --device {device}"
     return [f"networks were compared on {found}, so their latencies stand with it and not with {device}. {remedy}"]
-
-
-def read_csv(path: Path, numbers: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Read a CSV file, [] where there is none: texts, but these columns are numbers, and what is empty is None.
-
-    `NasError` where a cell that should be a number is none, a row has too few cells, or the last line has no end.
-    """
-    if not path.exists():
-        return []
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = file.readlines()
-        rows = list(csv.DictReader(lines, strict=True))
-        if any(None in row or None in row.values() for row in rows) or not "".join(lines[-1:]).endswith("\n"):
-            raise ValueError("a row has too few or too many cells, or the last one no end")
-        found = [
-            {name: (float(text) if name in numbers else text) if text else None for name, text in row.items()}
-            for row in rows
-        ]
-    except (ValueError, TypeError, csv.Error) as error:
-        raise NasError(f"{path} is damaged: {error}", "Run the command that writes it again") from error
-    return named(found, str(path))

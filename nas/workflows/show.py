@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError, did_you_mean
-from nas.hardware.device_spec import DeviceSpec, device_name, load_spec, spec_files
-from nas.run_dir import RUNS, find_run, read_json, read_rows, run_names
+from nas.files import read_json, read_jsonl
+from nas.hardware.prediction.data_sheet import DeviceSpec, device_name, load_spec, spec_files
+from nas.run.folder import RUNS, find_run, run_names
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.kinds import check_blocks
@@ -61,9 +62,9 @@ def describe_cost(architecture: Architecture, num_classes: int) -> str:
 
 def show_device(name: str | None, now: datetime) -> dict[str, Any]:
     """The latency table of a device, with provenance, age and validation, and its data sheet."""
-    from nas.hardware.catalogue import tables_here
     from nas.hardware.device import foreign, known_devices, this_machine
-    from nas.hardware.latency_table import LatencyTable
+    from nas.hardware.table.catalogue import tables_here
+    from nas.hardware.table.latency_table import LatencyTable
 
     if name is None:
         sheets = {device: sheet_line(load_spec(device)) for device in spec_files()}
@@ -133,10 +134,10 @@ def show_model(
             "--model, --batch and --dtype price a model on a device",
             "Write for example: nas show device a100 --model resnet50 --batch 128 --dtype fp16",
         )
-    from nas.evaluation.reference import native_resolution, parse_reference, timm_network
-    from nas.hardware.operations import build_without_memory
-    from nas.hardware.origin import describe_predicted
-    from nas.hardware.transfer import conditions, predict_network, scaling
+    from nas.hardware.prediction.operations import build_without_memory
+    from nas.hardware.prediction.predict import conditions, predict_network, scaling
+    from nas.hardware.table.provenance import describe_predicted
+    from nas.nn.timm_model import native_resolution, parse_reference, timm_network
 
     at = conditions(device, dtype or "fp16", batch or 1)
     reference = parse_reference(model, native_resolution(model))
@@ -167,8 +168,8 @@ def show_model(
 
 def show_architecture(name: str | None, now: datetime) -> dict[str, Any]:
     """An architecture, given as its JSON or as the id of a member of the newest front."""
-    from nas.workflows.picks import pick_rows, read_front
-    from nas.workflows.run_space import run_space
+    from nas.run.picks import pick_rows, read_front
+    from nas.run.space import run_space
 
     if name is None:
         raise NasError("which architecture?", "nas show architecture ID, with an id of the front, or its JSON")
@@ -192,7 +193,7 @@ def show_run(name: str | None, now: datetime) -> dict[str, Any]:
         return {"runs": {run: run_line(RUNS / run) for run in run_names()}}
     run = find_run(Path(name) if Path(name).exists() else Path("runs") / name)
     manifest = read_json(run / "run.json")
-    rows = read_rows(run / "training.jsonl")
+    rows = read_jsonl(run / "training.jsonl")
     kept = ("command", "created", "seed", "space", "data", "recipe", "versions")
     return {
         "run": str(run),
@@ -206,7 +207,7 @@ def show_run(name: str | None, now: datetime) -> dict[str, Any]:
 def run_line(run: Path) -> str:
     """A run in a line: its space and data, when it was begun, how far it came."""
     manifest = read_json(run / "run.json")
-    rows = read_rows(run / "training.jsonl")
+    rows = read_jsonl(run / "training.jsonl")
     searches = sorted(path.parent.name for path in run.glob("search/*/front.json"))
     parts = [f"{manifest['space']} on {manifest['data']}, {manifest['created'][:16].replace('T', ' ')}"]
     parts.append(f"{rows[-1]['epoch']} epochs" if rows else "not trained yet")

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
-from nas.hardware.catalogue import preference, tables_here, title
-from nas.hardware.device import user_root
-from nas.hardware.device_spec import device_name, load_spec, spec_files
-from nas.hardware.latency_table import LatencyTable, check_space
-from nas.hardware.table_file import write_table
-from nas.progress import Talk
-from nas.run_dir import read_json
+from nas.files import read_json
+from nas.hardware.prediction.data_sheet import device_name, load_spec, spec_files
+from nas.hardware.table.catalogue import preference, tables_here, title
+from nas.hardware.table.latency_table import LatencyTable, check_space
+from nas.hardware.table.table_file import write_table
+from nas.progress import Console
+from nas.run.space import run_space
+from nas.shipped import user_tables
 from nas.space.search_space import SearchSpace
-from nas.workflows.run_space import run_space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ ANY = TableChoice()
 
 
 def table_of(
-    device: str, space: SearchSpace, talk: Talk, *, choice: TableChoice = ANY, measured_only: bool = False
+    device: str, space: SearchSpace, console: Console, *, choice: TableChoice = ANY, measured_only: bool = False
 ) -> LatencyTable:
     """Load the table of exactly this space, measured before predicted; predict one where only a data sheet is at hand.
 
@@ -58,7 +58,7 @@ def table_of(
     if device_name(device) in spec_files():
         if measured_only:
             raise not_measured(device, space, "would be predicted")
-        return predicted_table(device, space, choice, talk)
+        return predicted_table(device, space, choice, console)
     if of_space:
         there = "; ".join(title(header) for _, header in of_space)
         raise NasError(
@@ -87,9 +87,9 @@ def not_measured(device: str, space: SearchSpace, says: str) -> NasError:
     )
 
 
-def predicted_table(device: str, space: SearchSpace, choice: TableChoice, talk: Talk) -> LatencyTable:
+def predicted_table(device: str, space: SearchSpace, choice: TableChoice, console: Console) -> LatencyTable:
     """Predict a table from the device's data sheet and keep it."""
-    from nas.hardware.transfer import conditions, predict_table
+    from nas.hardware.prediction.predict import conditions, predict_table
 
     dtype = choice.dtype or ("bf16" if "bf16" in load_spec(device).peak_tflops else "fp16")
     at = conditions(device, dtype, batch=choice.batch or 1)
@@ -98,9 +98,9 @@ def predicted_table(device: str, space: SearchSpace, choice: TableChoice, talk: 
             f"latencies of {device} are predicted for the backend {at.backend}, not for {choice.backend}",
             f"Leave out --backend, or measure: nas profile --device {device} --backend {choice.backend}",
         )
-    with talk.task(f"predict {device}", len(space.operators())) as advance:
+    with console.task(f"predict {device}", len(space.operators())) as advance:
         table = predict_table(space, at, progress=lambda done, _: advance(done, ""))
-    stem = user_root() / at.spec.name / f"{at.backend}-{at.dtype}-b{at.batch}-{space.name}-{space.hash[:8]}"
+    stem = user_tables() / at.spec.name / f"{at.backend}-{at.dtype}-b{at.batch}-{space.name}-{space.hash[:8]}"
     write_table(table.header, table.rows, stem)
     return LatencyTable.load(stem.with_name(f"{stem.name}.json"))
 
@@ -109,4 +109,4 @@ def searched_table(run: Path, folder: Path) -> LatencyTable:
     """Load the table that the search in `folder` of a run was made with."""
     settings = read_json(folder / "search.json")
     choice = TableChoice(**settings.get("table", {}))
-    return table_of(settings["device"], run_space(run), Talk(quiet=True), choice=choice)
+    return table_of(settings["device"], run_space(run), Console(quiet=True), choice=choice)

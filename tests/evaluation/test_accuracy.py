@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import nn
 
+from nas.data.splits import Split
 from nas.evaluation.accuracy import BATCH_SIZE, accuracy, inherited_accuracy, model_accuracy, side_by_side
-from nas.evaluation.splits import Split
 from nas.space.search_space import SearchSpace
-from nas.supernet.calibration import calibrate
+from nas.supernet.bn_calibration import calibrate
 from nas.supernet.supernet import Supernet, extract
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from nas.nn.subnet import build_operator, fold_norms, initialised
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator
-from nas.supernet.subnet import build_operator, fold_norms, initialised
 
 ENDS = ("stem", "double-stem", "patch-stem", "downsample", "widen", "head")
 ALL_KINDS = (*ENDS, *KINDS)

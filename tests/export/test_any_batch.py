@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from nas.export.any_batch import join_batches
-from nas.hardware.onnx_runtime import export_any_batch, export_onnx, trace_onnx
+from nas.export.onnx import export_any_batch, export_onnx, trace_onnx
+from nas.nn.subnet import build_operator, fold_norms
 from nas.space.kinds import KINDS
-from nas.supernet.subnet import build_operator, fold_norms
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,9 +11,9 @@ from onnx import TensorProto, numpy_helper
 
 from nas.export.compact import compacted, folded
 from nas.export.masks import steps_of
+from nas.nn.subnet import build_operator, fold_norms
 from nas.space.kinds import KINDS
 from nas.space.scan import scan_names, scan_rank, scan_starts
-from nas.supernet.subnet import build_operator, fold_norms
 
 
 def traced(module, shape):

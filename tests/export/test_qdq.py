@@ -10,12 +10,13 @@ from onnx import TensorProto, numpy_helper
 
 from nas.errors import NasError
 from nas.export.kernels import integer_kernels, promised_kernels
+from nas.export.onnx import export_onnx
 from nas.export.qdq import FINER, SAFE_CODES, write_qdq
+from nas.hardware.backends.onnxruntime import needs_precise_kernels
 from nas.hardware.device import CPUINFO
-from nas.hardware.onnx_runtime import export_onnx, needs_precise_kernels
+from nas.nn.biases import round_biases
+from nas.nn.quantizer import TensorQuantizer, WeightQuantizer, quantize
 from nas.space.kinds import KINDS
-from nas.supernet.biases import round_biases
-from nas.supernet.quantizer import TensorQuantizer, WeightQuantizer, quantize
 
 ENDS = ("stem", "double-stem", "patch-stem", "downsample", "widen", "head")
 CASES = [(kind, bits) for kind in (*ENDS, *KINDS) for bits in (8, 4)]
@@ -155,7 +156,7 @@ def test_an_unknown_kind_of_activation_is_refused_with_the_close_one():
 
 
 def test_a_float_network_is_written_as_it_was(operator_of):
-    from nas.supernet.subnet import build_operator, fold_norms
+    from nas.nn.subnet import build_operator, fold_norms
 
     model = export_onnx(fold_norms(build_operator(operator_of("conv", 8, 6))), (1, 8, 6, 6))
     assert write_qdq(model) == model
@@ -167,7 +168,7 @@ def test_a_float_network_is_written_as_it_was(operator_of):
 @pytest.mark.parametrize("reduce_range", [False, True])
 def test_the_worst_codes_give_exactly_what_integers_give(sign, reduce_range, entries, run_onnx):
     """All activations 255, all weights +-127: where pairs of products are added in 16 bits they saturate."""
-    from nas.supernet.layers import Conv2d
+    from nas.nn.layers import Conv2d
 
     if not reduce_range and not entries and needs_precise_kernels(platform.machine(), CPUINFO.read_text()):
         pytest.skip("this processor needs reduce_range or the precise kernels: that is what the other cases test")

@@ -6,14 +6,14 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from nas.hardware.onnx_runtime import export_onnx
+from nas.export.onnx import export_onnx
+from nas.nn.subnet import build_operator, build_subnet, fold_norms, initialised
 from nas.space.bits import uniform, with_uniform_presets
 from nas.space.cost import architecture_cost, operator_cost
 from nas.space.graph_size import graph_bytes
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator
 from nas.space.search_space import SearchSpace
-from nas.supernet.subnet import build_operator, build_subnet, fold_norms, initialised
 
 ENDS = ("stem", "double-stem", "patch-stem", "downsample", "widen", "head")
 TINY = with_uniform_presets(SearchSpace.load("scan-mix-tiny-int8"))

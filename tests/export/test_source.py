@@ -7,8 +7,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nas.export.source import tensors_of, write_source
+from nas.nn.subnet import build_operator, fold_norms
 from nas.space.kinds import KINDS
-from nas.supernet.subnet import build_operator, fold_norms
 
 
 class Chain(nn.Module):

@@ -16,15 +16,16 @@ import pytest
 import torch
 
 from nas.errors import NasError
-from nas.progress import Talk
-from nas.run_dir import create_run, find_run, latest_search, locked, write_json, write_manifest
+from nas.files import locked, write_json
+from nas.progress import Console
+from nas.run.evaluations import front_in, read_evaluations
+from nas.run.folder import create_run, find_run, latest_search, write_manifest
 from nas.search.loop import search
 from nas.search.problem import Objective
 from nas.space.search_space import SearchSpace
-from nas.workflows.evaluations import front_in, read_evaluations
-from nas.workflows.inherited import InheritedAccuracy
-from nas.workflows.search import Limits, SearchSettings
-from nas.workflows.search import search as search_run
+from nas.workflows.search.command import Limits, SearchSettings
+from nas.workflows.search.command import search as search_run
+from nas.workflows.search.inherited_accuracy import InheritedAccuracy
 
 RUN = Path("runs/tiny")
 SEARCHED = ("front.csv", "front.json", "hypervolume.csv", "evaluations.jsonl")
@@ -32,7 +33,7 @@ SEARCHED = ("front.csv", "front.json", "hypervolume.csv", "evaluations.jsonl")
 
 def search_toy(budget: int = 20, resume: bool = False) -> dict[str, Any]:
     settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=budget)
-    rest: dict[str, Any] = {"measured_only": False, "dry_run": False, "talk": Talk(quiet=True)}
+    rest: dict[str, Any] = {"measured_only": False, "dry_run": False, "console": Console(quiet=True)}
     return search_run(run=RUN, devices=["cpu"], settings=settings, resume=resume, **rest)
 
 
@@ -138,7 +139,7 @@ class Counting(InheritedAccuracy):
 def test_a_candidate_that_memory_does_not_suffice_for_has_failed_and_the_search_goes_on(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.workflows.search.InheritedAccuracy", Counting)
+    monkeypatch.setattr("nas.workflows.search.command.InheritedAccuracy", Counting)
     search_toy(budget=30)
     rows, expected = read_evaluations(RUN / "search/cpu"), outcome()
     failed = [row for row in rows if too_large(row["id"])]
@@ -164,7 +165,7 @@ def test_pytorch_running_out_of_memory_is_known_by_all_its_names(
         torch.empty(2**60)
         return 0
 
-    monkeypatch.setattr("nas.evaluation.prefix.SubnetCounts.num_correct", starved)
+    monkeypatch.setattr("nas.evaluation.activation_cache.SubnetCounts.num_correct", starved)
     space = SearchSpace.load("toy")
     with pytest.raises(MemoryError):
         judge.count(space.smallest(), 0)
@@ -218,7 +219,7 @@ def test_a_clock_that_goes_back_changes_neither_the_newest_run_nor_the_newest_se
     monkeypatch.chdir(tmp_path)
     for year in (2026, 2025):  # the second is made after the first
         run = create_run(None, "train-supernet", datetime(year, 1, 1))
-        write_manifest(run, "nas", 0, {}, datetime(year, 1, 1))
+        write_manifest(run, "nas", 0, {}, datetime(year, 1, 1), {})
     assert find_run(None) == Path("runs/2025-01-01-000000-train-supernet")
     for device, time in (("phone", 2000), ("cpu", 1000)):
         write_json(run / "search" / device / "search.json", {})

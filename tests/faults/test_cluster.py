@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.run_dir import read_rows
+from nas.files import read_jsonl
 
 ROOT = Path(__file__).parents[2]
 HEAD, OTHER = "10.77.0.1", "10.77.0.2"
@@ -110,7 +110,7 @@ def test_a_search_and_a_tuning_run_on_two_machines_without_a_common_file_system(
     said, _ = process.communicate()
     assert process.returncode == 0, said
     (trials,) = (workspace / RUN / "tuning").glob("*.jsonl")
-    assert len(read_rows(trials)) == 2
+    assert len(read_jsonl(trials)) == 2
 
 
 @pytest.mark.slow
@@ -124,7 +124,7 @@ def test_a_supernet_is_trained_on_two_machines_without_a_common_file_system(
         process = cluster(HEAD, NAS, *words, "--run", workspace / name, "--quiet")
         said, _ = process.communicate()
         assert process.returncode == 0, said
-        found[name] = [row["loss"] for row in read_rows(workspace / name / "training.jsonl")]
+        found[name] = [row["loss"] for row in read_jsonl(workspace / name / "training.jsonl")]
     assert found["two"] == pytest.approx(found["one"], rel=3e-3)
     weights = [(workspace / name / "supernet.safetensors").read_bytes() for name in ("two", "two again")]
     assert weights[0] == weights[1]

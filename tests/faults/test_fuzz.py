@@ -18,17 +18,16 @@ from hypothesis import strategies as st
 
 from nas.config import TrainingOptions, make_settings, parse_overrides, read_config
 from nas.errors import NasError
-from nas.evaluation.finetune import Recipe
-from nas.hardware.latency_table import LatencyTable
-from nas.run_dir import read_json, read_rows
+from nas.files import read_json, read_jsonl, sealed
+from nas.hardware.table.latency_table import LatencyTable
+from nas.run.evaluations import checked_row, counted_of, front_of, metrics_of, read_evaluations
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import parse_space, shipped_spaces
-from nas.stored_json import sealed
-from nas.supernet.recipe import SupernetRecipe
+from nas.training.network import Recipe
+from nas.training.supernet.recipe import SupernetRecipe
 from nas.units import parse_bytes, parse_count, parse_milliseconds
-from nas.workflows.evaluations import checked_row, counted_of, front_of, metrics_of, read_evaluations
 
 STRANGE = [
     *("[", "]", "{", "}", ":", "- ", ",", "&a ", "*a", "<<: *a", "!!python/object/apply:os.abort []", "!!binary x"),
@@ -107,7 +106,7 @@ def read_table(files: tuple[str, str, bool]) -> None:
 @cache
 def good_table() -> tuple[dict[str, Any], str]:
     """A header and rows that fit the toy space."""
-    from nas.hardware.table_file import Row, write_table
+    from nas.hardware.table.table_file import Row, write_table
 
     rows = {op.key: Row(0.1, 0.1, 0.1, 9, 3, 0.01, 1000, "measured", 0.01) for op in toy().operators()}
     text = {"unit": "ms", "per": "batch", "provenance": "measured", "device": "cpu", "device_kind": "cpu"}
@@ -164,12 +163,12 @@ def replay(text: str) -> None:
     metrics_of(rows, toy())
     counted_of(rows)
     front_of(rows)
-    assert read_rows(folder / "evaluations.jsonl") == rows
+    assert read_jsonl(folder / "evaluations.jsonl") == rows
 
 
 @cache
 def good_row() -> dict[str, Any]:
-    from nas.workflows.evaluations import COLUMNS
+    from nas.run.evaluations import COLUMNS
 
     architecture = toy().largest()
     row = dict.fromkeys(COLUMNS, 1.0) | {"id": architecture.id, "provenance": "measured", "feasible": True}

@@ -18,17 +18,16 @@ import pytest
 import torch
 
 from nas.config import read_config
+from nas.data.image_folder import open_picture
 from nas.errors import NasError
-from nas.evaluation.image_folder import open_picture
-from nas.evaluation.reference import build_reference, parse_reference, weights_file
-from nas.hardware.device_spec import read_spec
-from nas.run_dir import read_json, write_json, write_rows, write_text
+from nas.files import read_json, sealed, write_csv, write_json, write_text
+from nas.hardware.prediction.data_sheet import read_spec
+from nas.nn.timm_model import build_reference, parse_reference, weights_file
+from nas.run.models import load_supernet
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import load_space
-from nas.stored_json import sealed
-from nas.workflows.compared import COLUMNS
-from nas.workflows.warm_start import warm_start
-from nas.workflows.weights import load_supernet
+from nas.workflows.compare.comparison_table import COLUMNS
+from nas.workflows.train_supernet.warm_start import warm_start
 
 ROOT = Path(__file__).parents[2]
 RUN = Path("runs/tiny")
@@ -119,7 +118,7 @@ def test_nothing_in_the_package_reads_what_may_execute_code() -> None:
             called, given = ast.unparse(node.func), {each.arg: ast.unparse(each.value) for each in node.keywords}
             assert called not in ("eval", "exec", "pickle.load", "pickle.loads", "os.system"), path
             assert called != "torch.load" or given.get("weights_only") == "True", path
-            assert not called.startswith("yaml.") or "load" not in called, f"{path}: read by nas.space.yaml_reader"
+            assert not called.startswith("yaml.") or "load" not in called, f"{path}: read by nas.yaml_reader"
             assert "allow_pickle" not in given and "shell" not in given, path
 
 
@@ -213,13 +212,13 @@ def test_names_of_a_run_are_text_in_its_report(workspace: Path, nas: Any) -> Non
     assert nas(*SEARCH, "--quiet").code == 0
     row = {"name": "net", "kind": "hand-designed", "id": "net", "accuracy": 0.9, "latency_ms": 1.0, "epochs": 3}
     row |= {"num_params": 1000, "macs": 2000, "recipe": "plain", "source": "here", "verdict": "better"}
-    write_rows(RUN / "compare.csv", [row], COLUMNS)
+    write_csv(RUN / "compare.csv", [row], COLUMNS)
     assert nas("report", "--run", RUN, "--quiet").code == 0
     harmless = active_elements((RUN / "report.html").read_text(encoding="utf-8"))
     assert harmless[1] == []
 
     texts = ("name", "id", "recipe", "source", "verdict")
-    write_rows(RUN / "compare.csv", [{**row, **{name: f"{name}{SCRIPT}" for name in texts}}], COLUMNS)
+    write_csv(RUN / "compare.csv", [{**row, **{name: f"{name}{SCRIPT}" for name in texts}}], COLUMNS)
     manifest = read_json(RUN / "run.json")
     spoiled = {name: f"{value}{SCRIPT}" if isinstance(value, str) and name != "created" else value
                for name, value in manifest.items()}  # fmt: skip
@@ -241,7 +240,7 @@ def test_names_of_a_run_are_text_in_its_report(workspace: Path, nas: Any) -> Non
 
 def test_no_text_in_a_table_is_a_formula(tmp_path: Path) -> None:
     texts = ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "a\r=1", "plain", "'=1"]
-    write_rows(
+    write_csv(
         tmp_path / "table.csv",
         [{"name": text, "value": -0.5, "count": -3} for text in texts],
         ("name", "value", "count"),

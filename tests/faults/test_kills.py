@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nas.run_dir import read_json, read_rows
+from nas.files import read_json, read_jsonl
 
 RUN = "runs/tiny"
 
@@ -21,7 +21,7 @@ RUN = "runs/tiny"
 def trained(folder: Path) -> Any:
     run = folder / "runs/new"
     rows = [
-        {name: value for name, value in row.items() if name != "seconds"} for row in read_rows(run / "training.jsonl")
+        {name: value for name, value in row.items() if name != "seconds"} for row in read_jsonl(run / "training.jsonl")
     ]
     return rows, (run / "supernet.safetensors").read_bytes()
 
@@ -45,11 +45,11 @@ def compared(folder: Path) -> Any:
     names = ("id", "kind", "accuracy", "epochs", "recipe", "num_params")  # latencies are measured anew
     with (folder / RUN / "compare.csv").open(newline="") as file:
         rows = sorted(tuple(row[name] for name in names) for row in csv.DictReader(file))
-    return rows, sorted(json.dumps(row, sort_keys=True) for row in read_rows(folder / RUN / "compare/trained.jsonl"))
+    return rows, sorted(json.dumps(row, sort_keys=True) for row in read_jsonl(folder / RUN / "compare/trained.jsonl"))
 
 
 def audited(folder: Path) -> Any:
-    rows = sorted(json.dumps(row, sort_keys=True) for row in read_rows(folder / RUN / "audit/alone.jsonl"))
+    rows = sorted(json.dumps(row, sort_keys=True) for row in read_jsonl(folder / RUN / "audit/alone.jsonl"))
     return read_json(folder / RUN / "audit.json"), rows
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nas.hardware.table_file import Row, write_table
+from nas.hardware.table.table_file import Row, write_table
 from nas.space.cost import macs
 from nas.space.search_space import SearchSpace
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.hardware.device import known_devices, read_cpu, table_roots, this_machine
+from nas.hardware.device import known_devices, read_cpu, this_machine
+from nas.shipped import table_folders
 
 CPUINFO = """processor\t: 0
 model name\t: Example CPU 9
@@ -43,12 +44,12 @@ def test_tables_here_come_before_the_shipped_ones(tmp_path: Path, monkeypatch: p
     (tmp_path / "latency_tables" / "board" / "a.json").touch()
     (tmp_path / "latency_tables" / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert table_roots()[0] == (tmp_path / "latency_tables").resolve()
+    assert table_folders()[0] == (tmp_path / "latency_tables").resolve()
     assert "board" in known_devices()
     assert "empty" not in known_devices()
 
 
 def test_devices_and_tables_are_read_without_heavy_libraries() -> None:
-    code = "import sys, nas.hardware.device, nas.hardware.latency_table; print(*sys.modules)"
+    code = "import sys, nas.hardware.device, nas.hardware.table.latency_table; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "pandas", "onnxruntime", "timm", "scipy"} & {name.split(".")[0] for name in loaded}

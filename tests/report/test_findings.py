@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nas import statistics
 from nas.report import ReportData
 from nas.report.findings import (
     best_not_slower,
@@ -24,7 +25,6 @@ from nas.report.findings import (
     shares,
     strongest_rival,
 )
-from nas.search import pareto
 
 
 def network(name: str, kind: str, accuracy: float, latency_ms: float | None) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def test_the_knee_is_the_one_the_search_picks(members: list[tuple[float, float]]
     front = [evaluation(str(place), accuracy, latency) for place, (latency, accuracy) in enumerate(members)]
     costs = np.array([[latency, -accuracy] for latency, accuracy in members])
     scaled = (costs - costs.min(0)) / np.where(np.ptp(costs, 0) > 0, np.ptp(costs, 0), 1)
-    picked = pareto.knee(costs)
+    picked = statistics.knee(costs)
     assert scaled[int(knee(front)["id"])].sum() == pytest.approx(scaled[picked].sum(), abs=1e-9)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.search.agreement import pairs_in_order
+from nas.statistics import pairs_in_order
 
 VALUES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12)
 

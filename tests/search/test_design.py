@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from nas.search.algorithms.random_search import list_unseen
 from nas.search.design import descend, draw_feasible, farthest_first, find_ends, first_design
 from nas.search.pricing import Prices
 from nas.search.problem import Constraint, Objective, Problem, as_tuples, canonical
-from nas.search.random_search import list_unseen
 
 
 class Stack:

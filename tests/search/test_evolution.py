@@ -2,10 +2,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.search.algorithms.random_search import list_unseen
 from nas.search.evolution import crowding, evolve, pareto_ranks, survivors
-from nas.search.pareto import non_dominated
 from nas.search.problem import as_tuples, canonical
-from nas.search.random_search import list_unseen
+from nas.statistics import non_dominated
 
 
 class Chain:

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.search.pareto import hypervolume, knee, non_dominated
+from nas.search.pareto import hypervolume
+from nas.statistics import knee, non_dominated
 
 SMALL = st.integers(0, 6)
 

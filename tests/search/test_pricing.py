@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.search.algorithms.random_search import list_unseen
 from nas.search.loop import search
 from nas.search.pricing import Prices
 from nas.search.problem import Constraint, Objective, Problem
-from nas.search.random_search import list_unseen
 
 
 class Grid:

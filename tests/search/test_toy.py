@@ -5,10 +5,10 @@ import pytest
 
 from nas.search import ALGORITHMS
 from nas.search.loop import search
-from nas.search.pareto import non_dominated
 from nas.search.problem import Constraint, Objective, as_tuples
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
+from nas.statistics import non_dominated
 
 SPACE = SearchSpace.load("toy")
 EVERYTHING = np.array([SPACE.encode(architecture) for architecture in SPACE.everything()])

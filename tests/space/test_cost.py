@@ -3,6 +3,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nas.nn.blocks import build_operator, fold_norms
+from nas.nn.subnet import build_subnet
 from nas.space.bits import uniform
 from nas.space.cost import architecture_cost, operator_cost
 from nas.space.graph_size import graph_bytes
@@ -10,8 +12,6 @@ from nas.space.kinds import KINDS
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
-from nas.supernet.blocks import build_operator, fold_norms
-from nas.supernet.subnet import build_subnet
 
 
 def counted(module, shape):

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import nas
+from nas.nn.tensor_file import save_tensors
 from nas.space.architecture import Architecture, Block, Stage
 from nas.space.kinds import KINDS
 from nas.space.space_file import parse_space
-from nas.supernet.recipe import SupernetRecipe
 from nas.supernet.sharing import FAMILY, FAMILY_TENSORS
 from nas.supernet.supernet import Supernet
-from nas.supernet.training import SupernetTraining, train_step
-from nas.workflows.weights import save_tensors
+from nas.training.supernet.loop import SupernetTraining, train_step
+from nas.training.supernet.recipe import SupernetRecipe
 
 LINES = {
     "basic": "{}",

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from nas.nn.subnet import build_subnet
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
-from nas.supernet.subnet import build_subnet
 from nas.supernet.supernet import Supernet
 
 REAL = {"toy", "scan-mix-tiny"}  # the others are built without memory

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import nas
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
-from nas.supernet.elastic import take_slice
+from nas.supernet.slicing import take_slice
 from nas.supernet.supernet import Supernet, inherit
 
 COMPARED = {"toy": 50, "scan-mix-tiny": 50, "scan-mix-small": 4}  # sampled networks; the others are large

@@ -16,8 +16,8 @@ RECIPE = ["epochs=1", "batch_size=128", "ema_share=0.1"]
 @pytest.fixture(scope="session")
 def searched_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose run has a finished search for `cpu` over the whole toy space."""
-    from nas.progress import Talk
-    from nas.workflows.search import Limits, SearchSettings, search
+    from nas.progress import Console
+    from nas.workflows.search.command import Limits, SearchSettings, search
 
     folder = shutil.copytree(trained_folder, tmp_path_factory.mktemp("searched") / "folder")
     settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=100)
@@ -29,7 +29,7 @@ def searched_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFacto
             measured_only=False,
             resume=False,
             dry_run=False,
-            talk=Talk(quiet=True),
+            console=Console(quiet=True),
         )
     return folder
 
@@ -37,25 +37,27 @@ def searched_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def finetuned(searched_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A folder whose run has its most accurate and its fastest subnet fine-tuned, and what the workflow gave."""
-    from nas.progress import Talk
+    from nas.progress import Console
     from nas.workflows.finetune import finetune
 
     folder = shutil.copytree(searched_folder, tmp_path_factory.mktemp("finetuned") / "folder")
     with contextlib.chdir(folder):
         picks = ["best", "smallest"]
-        return folder, finetune(run=RUN, picks=picks, seed=0, settings={}, overrides=RECIPE, talk=Talk(quiet=True))
+        return folder, finetune(
+            run=RUN, picks=picks, seed=0, settings={}, overrides=RECIPE, console=Console(quiet=True)
+        )
 
 
 @pytest.fixture(scope="session")
 def compared(finetuned: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A folder whose run is compared with resnet10t at 32 x 32 pixels, and what the workflow gave."""
-    from nas.progress import Talk
-    from nas.workflows.compare import compare
+    from nas.progress import Console
+    from nas.workflows.compare.command import compare
 
     folder = shutil.copytree(finetuned[0], tmp_path_factory.mktemp("compared") / "folder")
     with contextlib.chdir(folder):
         models = ["resnet10t@32"]
-        return folder, compare(run=RUN, device="cpu", models=models, seed=0, talk=Talk(quiet=True))
+        return folder, compare(run=RUN, device="cpu", models=models, seed=0, console=Console(quiet=True))
 
 
 @pytest.fixture

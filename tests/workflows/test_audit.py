@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from nas.evaluation.ranking import rank_agreement
-from nas.progress import Talk
+from nas.files import read_json
+from nas.progress import Console
 from nas.report.ranking import ranking_sentence
-from nas.run_dir import read_json
 from nas.workflows.audit import audit, audit_lines, failed_checks
 from nas.workflows.report import gather
 
-QUIET = Talk(quiet=True)
+QUIET = Console(quiet=True)
 SETTINGS = {"epochs": 1, "batch_size": 128}
 
 
 def run_audit(**asked: Any) -> dict[str, Any]:
     usual = {"run": Path("runs/tiny"), "subnets": 4, "presets": False, "device": None, "seeds": 1, "seed": 0}
-    return audit(**{**usual, "settings": SETTINGS, "overrides": [], "talk": QUIET, **asked})
+    return audit(**{**usual, "settings": SETTINGS, "overrides": [], "console": QUIET, **asked})
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ def test_presets_are_audited_by_name(workspace: Path, monkeypatch: pytest.Monkey
 
 
 def test_an_order_that_may_be_chance_and_a_bad_table_fail_the_check(workspace: Path) -> None:
-    from nas.hardware.latency_table import LatencyTable
+    from nas.hardware.table.latency_table import LatencyTable
 
     sure = {"low": 0.2, "high": 0.9, "n": 20}
     table = LatencyTable.load("cpu", space="toy")
@@ -122,7 +122,7 @@ def test_without_a_table_networks_are_spread_over_macs_and_no_latency_is_claimed
     from nas.workflows import audit as module
 
     monkeypatch.setattr(module, "tables_here", lambda device: [])
-    found = run_audit(subnets=3, talk=Talk())
+    found = run_audit(subnets=3, console=Console())
     assert "no latency table of toy" in capsys.readouterr().err
     assert found["latency"]["mape"] is None and found["latency"]["device"] is None
     assert all(row["latency_ms"] is None for row in found["networks"])

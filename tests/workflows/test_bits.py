@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from nas.export.kernels import integer_kernels
-from nas.hardware import onnx_runtime
-from nas.hardware.latency_table import LatencyTable
-from nas.progress import Talk
+from nas.hardware.backends import onnxruntime as onnx_runtime
+from nas.hardware.table.latency_table import LatencyTable
+from nas.progress import Console
 from nas.space.bits import uniform
-from nas.workflows.compare import compare
+from nas.workflows.compare.command import compare
 from nas.workflows.finetune import finetune, load_model
-from nas.workflows.search import Limits, SearchSettings, search
-from nas.workflows.seeds import seeds
-from nas.workflows.train_supernet import train_supernet
+from nas.workflows.search.command import Limits, SearchSettings, search
+from nas.workflows.search.initial import seeds
+from nas.workflows.train_supernet.command import train_supernet
 
 RUN = Path("runs/bits")
-QUIET = Talk(quiet=True)
+QUIET = Console(quiet=True)
 CODES = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -35,11 +35,11 @@ def searched(toy_bits, toy_bits_file, write_toy_table, tmp_path, monkeypatch):
     recipe = ["epochs=2", "learning_rate=0.01", "ema_share=0.1"]
     train_supernet(
         **{"space": str(toy_bits_file), "data": "digits", "run": RUN, "seed": 0, "resume": False},
-        **{"overrides": recipe, "settings": {}, "now": datetime(2026, 1, 1), "talk": QUIET},
+        **{"overrides": recipe, "settings": {}, "now": datetime(2026, 1, 1), "console": QUIET},
     )
     settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=20)
     asked = {"devices": ["cpu"], "settings": settings, "measured_only": False, "resume": False, "dry_run": False}
-    search(run=RUN, talk=QUIET, **asked)
+    search(run=RUN, console=QUIET, **asked)
     front = json.loads((RUN / "search/cpu/front.json").read_text())["front"]
     coded = [row["id"] for row in front if '"bits":8' in row["architecture"] or '"bits":4' in row["architecture"]]
     assert coded
@@ -64,7 +64,7 @@ def test_a_pick_with_bits_is_trained_exported_and_measured_as_integers_and_hand_
 ):
     picked = searched[0]
     recipe = ["epochs=1", "batch_size=128", "ema_share=0.1"]
-    finetune(run=RUN, picks=[picked], seed=0, settings={}, overrides=recipe, talk=QUIET)
+    finetune(run=RUN, picks=[picked], seed=0, settings={}, overrides=recipe, console=QUIET)
 
     folder = RUN / "models" / picked
     model, described = load_model(folder)
@@ -88,7 +88,7 @@ def test_a_pick_with_bits_is_trained_exported_and_measured_as_integers_and_hand_
         return run_onnx(model, shape)
 
     monkeypatch.setattr(onnx_runtime, "run_onnx", watched)
-    compare(run=RUN, device="cpu", models=["resnet10t@32"], seed=0, talk=QUIET)
+    compare(run=RUN, device="cpu", models=["resnet10t@32"], seed=0, console=QUIET)
     assert file in opened  # what was measured is what was kept
     with (RUN / "compare.csv").open(newline="") as lines:
         rows = {row["id"]: row for row in csv.DictReader(lines)}

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 import torch
 
 from nas.cli import EXIT_CHECK, EXIT_USER
-from nas.evaluation.data import load_dataset
-from nas.workflows import export_formats
+from nas.data.datasets import load_dataset
+from nas.export import formats as export_formats
 from nas.workflows.finetune import load_model
 
 RUN = Path("runs/tiny")
@@ -111,11 +112,11 @@ def test_an_onnx_file_takes_any_number_of_images(exported, nas):
 
 
 def test_a_file_that_computes_something_else_ends_with_4_and_says_so(exported, nas, monkeypatch):
-    def wrong(model, *rest):
-        changed = copy.deepcopy(model)
+    def wrong(network, *rest):
+        changed = copy.deepcopy(network.model)
         with torch.no_grad():
             changed.layers[-1].classifier.bias += 0.1
-        return export_formats.write_onnx(changed, *rest)
+        return export_formats.write_onnx(replace(network, model=changed), *rest)
 
     monkeypatch.setitem(export_formats.WRITERS, "onnx", wrong)
     ended = nas("export", "--pick", identity(), "--output", "out")

@@ -7,11 +7,11 @@ import onnxruntime
 import pytest
 import torch
 
+from nas.data.datasets import load_dataset
 from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
-from nas.evaluation.data import load_dataset
-from nas.hardware.table_file import read_table
-from nas.progress import Talk
+from nas.hardware.table.table_file import read_table
+from nas.progress import Console
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.workflows import finetune as module
@@ -25,7 +25,7 @@ def front():
 
 
 def run_finetune(*picks, overrides=("epochs=1", "batch_size=256")):
-    return finetune(run=RUN, picks=picks, seed=0, settings={}, overrides=overrides, talk=Talk(quiet=True))
+    return finetune(run=RUN, picks=picks, seed=0, settings={}, overrides=overrides, console=Console(quiet=True))
 
 
 def test_every_model_has_the_files_of_the_contract(finished, finetuned):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sock
 LISTENS, LOOPBACK = "0A", ("0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000")
 RUN = ("--run", "runs/tiny", "--quiet")
 TRAIN = ("train-supernet", "--space", "toy", "--data", "digits", "--epochs", 1, "--set", "batch_size=256", "--quiet")
-ALONE = {
+SINGLE_PROCESS = {
     "train": TRAIN,
     "search": ("search", "--device", "cpu", "--budget", 8, *RUN),
     "finetune": ("finetune", "--pick", "smallest", "--epochs", 1, *RUN),
@@ -78,10 +78,10 @@ def test_a_listener_is_seen(tmp_path):
     process.communicate()
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", SINGLE_PROCESS)
 def test_a_command_without_workers_listens_nowhere(name, searched_folder, tmp_path, spawn):
     folder = shutil.copytree(searched_folder, tmp_path / "run")
-    assert seen_while(spawn(*ALONE[name], cwd=folder)) == set()
+    assert seen_while(spawn(*SINGLE_PROCESS[name], cwd=folder)) == set()
 
 
 @pytest.mark.slow

@@ -4,9 +4,9 @@ import pytest
 
 from nas.errors import NasError
 from nas.hardware.device import Device
-from nas.hardware.latency_table import LatencyTable
-from nas.hardware.plan import Plan
-from nas.progress import Talk
+from nas.hardware.measurement.plan import Plan
+from nas.hardware.table.latency_table import LatencyTable
+from nas.progress import Console
 from nas.space.search_space import SearchSpace
 from nas.workflows import profile
 from nas.workflows.profile import (
@@ -30,7 +30,7 @@ def test_a_measured_table_can_be_searched_with(capsys):
         space=space_to_measure("toy", "digits", None),
         plan=plan,
         resume=False,
-        talk=Talk(quiet=True),
+        console=Console(quiet=True),
     )
     assert found["rows"] == 22
     assert found["passed"]
@@ -50,7 +50,7 @@ def test_a_measured_table_is_validated_on_networks_it_was_not_fitted_to():
         space=space_to_measure("toy", None, None),
         plan=plan,
         resume=False,
-        talk=Talk(quiet=True),
+        console=Console(quiet=True),
     )
     assert (found["n"], found["n_fit"]) == (4, 10)
     assert found["mape"] < 0.5

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from nas.hardware.latency_table import LatencyTable
+from nas.hardware.table.latency_table import LatencyTable
 from nas.space.search_space import SearchSpace
 
 QUICK = ("profile", "--device", "box", "--space", "toy", "--backend", "eager", "--validate", 12, "--quiet")
@@ -44,7 +44,7 @@ def test_a_profile_killed_at_random_moments_and_resumed_gives_a_whole_table(spaw
 
 def test_a_second_profile_of_one_table_is_refused_and_harms_nothing(spawn, tmp_path):
     waiting = f"""
-import nas.hardware.profile as profile, time
+import nas.hardware.measurement.profile as profile, time
 measure = profile.measure_into
 def slowly(*args, **options):
     print("measuring", flush=True)

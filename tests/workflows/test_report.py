@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nas.errors import NasError
+from nas.files import read_json, write_json
 from nas.report.wording import times
-from nas.run_dir import read_json, write_json
 from nas.workflows.report import gather, report
 
 RUN = Path("runs/tiny")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from nas.errors import NasError
-from nas.progress import Talk
+from nas.progress import Console
 from nas.space.search_space import SearchSpace
-from nas.workflows.search import Limits, SearchSettings, search
+from nas.workflows.search.command import Limits, SearchSettings, search
 from nas.workflows.tables import table_of
 
-QUIET = Talk(quiet=True)
+QUIET = Console(quiet=True)
 TOY = SearchSpace.load("toy")
 
 
@@ -63,10 +63,10 @@ def test_a_device_that_nobody_knows_is_refused(workspace: Path) -> None:
 def test_a_search_for_an_a100_works_as_it_stands_and_says_predicted(workspace: Path, capsys) -> None:
     settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=30)
     given = {"run": Path("runs/tiny"), "settings": settings, "resume": False, "dry_run": False}
-    found = search(devices=["a100"], measured_only=False, talk=Talk(quiet=False), **given)
+    found = search(devices=["a100"], measured_only=False, console=Console(quiet=False), **given)
     front = found["fronts"]["a100"]
     assert {row["provenance"] for row in front} == {"predicted"}
     assert all(row["latency_low_ms"] < row["latency_ms"] < row["latency_high_ms"] for row in front)
     assert "predicted for a100-sxm4-80gb, bf16, batch 1" in capsys.readouterr().err
     with pytest.raises(NasError, match="predicted"):
-        search(devices=["a100"], measured_only=True, talk=QUIET, **given)
+        search(devices=["a100"], measured_only=True, console=QUIET, **given)

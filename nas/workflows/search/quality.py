@@ -1,0 +1,37 @@
+"""What a search was worth: against plain searches with as many evaluations, and what became of each evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from typing import Any
+
+from nas.search.baselines import baseline_hypervolumes
+from nas.search.problem import Problem, SearchResult
+
+
+def search_quality(
+    problem: Problem,
+    result: SearchResult,
+    initial: Sequence[Sequence[int]],
+    batch: int,
+    seed: int,
+    searched: Set[Any],
+) -> dict[str, Any]:
+    """Give the figures; `control` maps plain algorithms to the hypervolume that a predictor expects of them.
+
+    `control_history` maps them to its growth, as pairs of a number of evaluations and the hypervolume then. `searched`
+    are the candidates that were evaluated for another device before. Nothing is evaluated.
+    """
+    histories = baseline_hypervolumes(
+        problem.space, problem.objectives, problem.constraints, result, initial=initial, batch=batch, seed=seed
+    )
+    return {
+        "hypervolume": result.hypervolume_history[-1][1],
+        "control": {name: history[-1][1] for name, history in histories.items()},
+        "control_history": {name: [list(point) for point in history] for name, history in histories.items()},
+        "num_evaluations": len(result.evaluations),
+        "num_shared": sum(each.candidate in searched for each in result.evaluations),
+        "num_wasted": result.num_wasted,
+        "order_right": result.order_right,
+        "saved_share": result.saved_share,
+    }

@@ -1,0 +1,207 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas.errors import NasError
+from nas.files import append_jsonl, locked, read_json, read_jsonl, write_bytes, write_csv, write_json, write_text
+from nas.run import folder
+from nas.run.folder import create_run, find_run, latest_search, run_names, write_config, write_manifest
+
+NOW = datetime(2026, 1, 2, 3, 4, 5)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make_run(name, created):
+    write_json(Path("runs") / name / "run.json", {"created": created})
+    return Path("runs") / name
+
+
+def test_a_new_run_is_named_after_time_and_command():
+    assert create_run(None, "search", NOW) == Path("runs/2026-01-02-030405-search")
+    assert create_run(Path("my/run"), "search", NOW).is_dir()
+
+
+def test_a_folder_that_holds_a_run_is_not_taken_again():
+    run = make_run("one", "2026")
+    with pytest.raises(NasError, match=r"already holds a run.*--run runs/one --resume"):
+        create_run(run, "search", NOW)
+
+
+def test_a_folder_that_cannot_be_made_is_named():
+    Path("file").write_text("")
+    with pytest.raises(NasError, match=r"cannot make the folder file.*--run"):
+        create_run(Path("file"), "search", NOW)
+
+
+def test_the_newest_run_is_found_by_its_date_not_by_its_name():
+    make_run("zzz", "2026-01-01T00:00:00")
+    newest = make_run("aaa", "2026-03-01T00:00:00")
+    make_run("mmm", "2026-02-01T00:00:00")
+    Path("runs/no-run").mkdir()
+    assert find_run(None) == newest
+    assert run_names() == ["aaa", "mmm", "zzz"]
+    assert find_run(Path("runs/zzz")) == Path("runs/zzz")
+
+
+def test_a_run_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(NasError, match="Train one: nas train-supernet"):
+        find_run(None)
+    make_run("one", "2026")
+    with pytest.raises(NasError, match="Runs here: one"):
+        find_run(Path("runs/two"))
+
+
+def test_the_manifest_says_versions_and_machine():
+    write_manifest(Path("run"), "nas train-supernet --space toy", 7, {"space": "toy"}, NOW, {"model": "a CPU"})
+    manifest = read_json(Path("run/run.json"))
+    assert manifest["schema_version"] == 1
+    assert manifest["command"] == "nas train-supernet --space toy"
+    assert (manifest["seed"], manifest["space"], manifest["created"]) == (7, "toy", "2026-01-02T03:04:05")
+    assert manifest["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert manifest["machine"] == {"model": "a CPU"}
+
+
+def test_a_configuration_is_read_back():
+    from nas.config import read_config
+
+    options = {"space": "toy", "seed": 3, "settings": {"learning_rate": 1e-3}}
+    write_config(Path("run"), options)
+    assert read_config(Path("run/config.yaml")) == options
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(monkeypatch):
+    path = Path("folder/file")
+    write_bytes(path, b"old")
+
+    def fails(descriptor):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("os.fsync", fails)
+    with pytest.raises(OSError, match="disk is full"):
+        write_bytes(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+    assert [left.name for left in Path("folder").iterdir()] == ["file"]
+
+
+def test_a_reader_with_the_old_file_open_keeps_it():
+    path = Path("file")
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
+def test_broken_or_missing_json_says_what_to_do():
+    with pytest.raises(NasError, match=r"gone.json is missing.*Run the command"):
+        read_json(Path("gone.json"))
+    Path("bad.json").write_text('{"a": ')
+    with pytest.raises(NasError, match=r"bad.json is not JSON"):
+        read_json(Path("bad.json"))
+
+
+ROWS = st.lists(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.text() | st.none()))
+
+
+@given(rows=ROWS)
+def test_appended_rows_are_read_back(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("rows") / "new" / "rows.jsonl"
+    assert read_jsonl(path) == []
+    for row in rows:
+        append_jsonl(path, row)
+    assert read_jsonl(path) == rows
+
+
+@pytest.mark.parametrize("kept", range(12))
+def test_a_last_line_that_a_kill_cut_short_is_dropped_and_the_file_goes_on(kept):
+    path = Path("rows.jsonl")
+    append_jsonl(path, {"number": 1})
+    whole = path.read_bytes()
+    append_jsonl(path, {"number": 2})
+    path.write_bytes(path.read_bytes()[: len(whole) + kept])
+    torn = path.read_bytes()
+    assert read_jsonl(path) == [{"number": 1}]
+    assert path.read_bytes() == torn  # a reader, a report say, never writes
+    assert read_jsonl(path, repair=True) == [{"number": 1}]
+    assert path.read_bytes() == whole
+    append_jsonl(path, {"number": 3})
+    assert read_jsonl(path) == [{"number": 1}, {"number": 3}]
+
+
+def test_a_first_line_cut_short_leaves_an_empty_file():
+    Path("rows.jsonl").write_text('{"number')
+    assert read_jsonl(Path("rows.jsonl"), repair=True) == []
+    assert Path("rows.jsonl").read_bytes() == b""
+
+
+def test_a_broken_line_in_the_middle_is_named():
+    Path("rows.jsonl").write_text('{"a": 1}\n{"a": \n{"a": 3}\n')
+    with pytest.raises(NasError, match="line 2 is not JSON"):
+        read_jsonl(Path("rows.jsonl"))
+
+
+def test_a_table_has_its_columns_in_order_and_empty_cells_where_nothing_is_known():
+    rows = [{"b": None, "a": 0.1, "extra": 1}, {"a": {"y": 1, "x": [2]}, "b": True}]
+    write_csv(Path("table.csv"), rows, ("a", "b"))
+    assert Path("table.csv").read_bytes().splitlines()[0] == b"a,b"
+    with Path("table.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert first == {"a": "0.1", "b": ""}
+    assert json.loads(second["a"]) == {"x": [2], "y": 1}
+
+
+@given(number=st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_in_a_table_is_read_back_to_the_bit(tmp_path_factory, number):
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    write_csv(path, [{"a": number}], ("a",))
+    assert float(path.read_text().splitlines()[1]) == number
+
+
+def test_a_second_process_cannot_write_to_a_run_that_is_locked(here):
+    code = "from pathlib import Path; from nas.files import locked\nwith locked(Path('run')): pass"
+    paths = os.pathsep.join([str(Path(folder.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+
+    def other():
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+
+    with locked(Path("run")):
+        blocked = other()
+    assert "NasError: another nas command is writing to run" in blocked.stderr
+    assert other().returncode == 0
+
+
+def test_the_lock_is_released_when_the_work_fails():
+    with pytest.raises(KeyError), locked(Path("run")):
+        raise KeyError
+    with locked(Path("run")):
+        assert Path("run").is_dir()
+
+
+def test_the_newest_finished_search_is_found():
+    run = make_run("one", "2026")
+    with pytest.raises(NasError, match=r"no finished search.*nas search"):
+        latest_search(run)
+    for age, device in enumerate(("cpu", "phone", "gpu")):
+        write_json(run / "search" / device / "front.json", {})
+        os.utime(run / "search" / device / "front.json", (1000 - age, 1000 - age))
+    (run / "search" / "unfinished").mkdir()
+    assert latest_search(run) == run / "search" / "cpu"

@@ -1,0 +1,45 @@
+from types import SimpleNamespace
+
+import pytest
+
+from nas.errors import NasError
+from nas.files import write_json
+from nas.run.staleness import check_table, check_weights, digest
+from nas.workflows.compare.command import common_recipe
+
+
+def test_a_search_of_other_weights_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "supernet.safetensors").write_bytes(b"first")
+    write_json(tmp_path / "search.json", {"weights_sha256": digest(tmp_path / "supernet.safetensors")})
+    check_weights(tmp_path, tmp_path)
+    (tmp_path / "supernet.safetensors").write_bytes(b"trained further")
+    with pytest.raises(NasError, match=r"changed since the search.*Search again"):
+        check_weights(tmp_path, tmp_path)
+
+
+def test_a_search_by_another_table_is_refused_with_the_remedy(tmp_path):
+    write_json(tmp_path / "search.json", {"table_sha256": "a"})
+    check_table(SimpleNamespace(header={"csv_sha256": "a", "device": "cpu"}), tmp_path)
+    with pytest.raises(NasError, match=r"table of 'cpu' has changed.*Search again"):
+        check_table(SimpleNamespace(header={"csv_sha256": "b", "device": "cpu"}), tmp_path)
+
+
+def test_one_comparison_has_one_recipe():
+    alike = [{"id": "a", "settings": {"epochs": 3}}, {"id": "b", "settings": {"epochs": 3}}]
+    recipe, trials = common_recipe(alike)
+    assert (recipe.epochs, trials) == (3, 0)
+    with pytest.raises(NasError, match=r"a and c were trained by different recipes.*--pick a --pick c"):
+        common_recipe([*alike, {"id": "c", "settings": {"epochs": 4}}])
+
+
+def test_recipes_that_were_tuned_alike_are_one_recipe():
+    base = {"base_settings": {"epochs": 3}, "trials": 8}
+    tuned = [{"id": "a", "settings": {"epochs": 2}, **base}, {"id": "b", "settings": {"epochs": 3}, **base}]
+    recipe, trials = common_recipe(tuned)
+    assert (recipe.epochs, trials) == (3, 8)
+    with pytest.raises(NasError, match="a and c were trained by different recipes"):
+        common_recipe([*tuned, {"id": "c", "settings": {"epochs": 3}}])
+
+
+def test_a_recipe_from_before_a_setting_existed_is_the_same_recipe():
+    common_recipe([{"id": "a", "settings": {"epochs": 3}}, {"id": "b", "settings": {"epochs": 3, "sparsity": ""}}])

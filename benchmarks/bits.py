@@ -25,15 +25,14 @@ from nas.data.splits import Split
 from nas.evaluation.accuracy import inherited_accuracy
 from nas.files import append_jsonl, read_json, read_jsonl
 from nas.hardware.table.latency_table import LatencyTable
-from nas.run.folder import find_run
-from nas.run.models import load_supernet
+from nas.run.run import Run, load_supernet
 from nas.search.loop import search
 from nas.search.pareto import hypervolume
 from nas.search.problem import Objective
 from nas.space.architecture import Architecture
 from nas.space.bits import available, uniform
 from nas.space.search_space import SearchSpace
-from nas.workflows.search.command import seeds
+from nas.workflows.search.command import initial_architectures
 
 VALIDATION, CALIBRATION = 1000, 256  # images: a quarter of the time of all, the same for every search
 
@@ -80,7 +79,7 @@ def fronts(
 ) -> dict[str, Any]:
     """Search the three spaces with one seed; costs [n, 2] (minus accuracy, milliseconds) of each front."""
     floats = available(space, lambda op: op.bits == "fp" and "quantize" not in op.kind)
-    whole, plain = ([part.encode(each) for each in seeds(table.over(part))] for part in (space, floats))
+    whole, plain = ([part.encode(each) for each in initial_architectures(table.over(part))] for part in (space, floats))
     spaces = {"mixed": (space, whole), "float": (floats, plain), "uniform 8": (UniformBits(space, floats, 8), plain)}
     found = {}
     for name, (each, initial) in spaces.items():
@@ -108,7 +107,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=60)
     parser.add_argument("--algorithm", default="surrogate")
     args = parser.parse_args()
-    run = find_run(args.run)
+    run = Run.find(args.run).path
     supernet_space = load_supernet(run).space
     table = LatencyTable.load(args.device, space=supernet_space.name, dtype="int8")
     space, judge = table.searchable(supernet_space), accuracies(run)

@@ -25,12 +25,14 @@ from nas.data.datasets import load_dataset
 from nas.evaluation.ranking import rank_agreement
 from nas.files import read_json, read_jsonl, write_json, write_text
 from nas.progress import Console
+from nas.run.run import Run
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace
 from nas.space.strata import draw_pool, spread
 from nas.training.network import Recipe
 from nas.workflows.network_training.standalone import train_standalone
+from nas.workflows.requests import TrainRequest
 from nas.workflows.search.inherited_accuracy import InheritedAccuracy
 from nas.workflows.train_supernet.command import train_supernet
 
@@ -72,13 +74,20 @@ def ends(args: argparse.Namespace) -> None:
 def supernet(args: argparse.Namespace) -> None:
     run, start = args.folder / f"{args.name}-{args.seed}", time.process_time()
     resume = (run / "run.json").exists()
-    train_supernet(
-        space=SPACE, data=DATA, run=run, seed=args.seed, resume=resume, overrides=args.overrides,
-        settings={"epochs": args.epochs}, now=datetime.now(), console=Console(),
-    )  # fmt: skip
+    request = TrainRequest(
+        space=SPACE,
+        data=DATA,
+        run=run,
+        seed=args.seed,
+        resume=resume,
+        overrides=args.overrides,
+        settings={"epochs": args.epochs},
+        now=datetime.now(),
+    )
+    train_supernet(request, Console())
     cpu = read_json(run / "cost.json")["cpu_s"] if (run / "cost.json").exists() else 0.0
     write_json(run / "cost.json", {"cpu_s": cpu + time.process_time() - start})
-    write_text(run / "inherited.json", json.dumps(InheritedAccuracy(run).of(networks(args.networks))))
+    write_text(run / "inherited.json", json.dumps(InheritedAccuracy(Run(run)).of(networks(args.networks))))
 
 
 def tau_gain(of: np.ndarray, over: np.ndarray, truth: np.ndarray, resamples: int = 2000) -> str:

@@ -20,15 +20,16 @@ import time
 from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from nas.hardware.device import this_machine
 from nas.hardware.table.table_file import Row, write_table
 from nas.progress import Console
+from nas.run.search_settings import Limits, SearchSettings
 from nas.space.search_space import SearchSpace
 from nas.workflows.finetune import finetune
 from nas.workflows.report import report
-from nas.workflows.search.command import Limits, SearchSettings, search
+from nas.workflows.requests import FinetuneRequest, ReportRequest, SearchRequest, TrainRequest
+from nas.workflows.search.command import search
 from nas.workflows.train_supernet.command import train_supernet
 
 MOST_GROWTH = 0.02
@@ -52,15 +53,12 @@ def write_toy_table() -> None:
 
 def one_round(number: int) -> None:
     """Do all that a run is made of, in a new run."""
-    run = Path(f"runs/{number}")
-    now = datetime(2026, 1, 1)
-    settings: dict[str, Any] = {"settings": {}, "talk": QUIET, "seed": number}
-    train_supernet(space="toy", data="digits", run=run, resume=False, overrides=SHORT, now=now, **settings)
-    asked = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=30, seed=number)
-    rest: dict[str, Any] = {"measured_only": False, "resume": False, "dry_run": False, "talk": QUIET}
-    search(run=run, devices=["cpu"], settings=asked, **rest)
-    finetune(run=run, picks=["smallest"], overrides=SHORT, **settings)
-    report(run=run, output=None)
+    run, now = Path(f"runs/{number}"), datetime(2026, 1, 1)
+    train_supernet(TrainRequest(space="toy", data="digits", run=run, seed=number, overrides=SHORT, now=now), QUIET)
+    settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=30, seed=number)
+    search(SearchRequest(run=run, devices=["cpu"], settings=settings), QUIET)
+    finetune(FinetuneRequest(run=run, picks=["smallest"], seed=number, overrides=SHORT), QUIET)
+    report(ReportRequest(run=run))
 
 
 def resident_mb() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -15,10 +16,16 @@ from typing import Any, NoReturn
 
 from nas.errors import NasError
 
+JsonObject = dict[str, Any]  # what a JSON file holds, or what --json prints
 FORMULA = ("=", "+", "-", "@", "\t")  # a spreadsheet computes what begins with these
 CHECKSUM = "crc32"  # the last member of an object that this module wrote
 SEAL = re.compile(r'"crc32": "([0-9a-f]{8})"\s*}\s*')
 REMEDY = "Delete it and run the command that writes it again"
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

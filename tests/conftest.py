@@ -138,22 +138,20 @@ def write_toy_table() -> Callable[..., Path]:
 def trained_folder(tmp_path_factory: pytest.TempPathFactory, write_toy_table: Callable[..., Path]) -> Path:
     """A folder with `runs/tiny`, a supernet trained for two epochs, and a table for the device `cpu`."""
     from nas.progress import Console
+    from nas.workflows.requests import TrainRequest
     from nas.workflows.train_supernet.command import train_supernet
 
     folder = tmp_path_factory.mktemp("trained")
     write_toy_table(folder)
     with contextlib.chdir(folder):
-        train_supernet(
+        request = TrainRequest(
             space="toy",
             data="digits",
             run=Path("runs/tiny"),
-            seed=0,
-            resume=False,
             overrides=["epochs=2", "learning_rate=0.01", "ema_share=0.1"],
-            settings={},
             now=datetime(2026, 1, 1),
-            console=Console(quiet=True),
         )
+        train_supernet(request, Console(quiet=True))
     return folder
 
 
@@ -171,7 +169,7 @@ def toy_truth(trained_folder: Path) -> dict[str, dict[str, Any]]:
     from nas.data.datasets import load_dataset
     from nas.evaluation.accuracy import inherited_accuracy
     from nas.hardware.table.latency_table import LatencyTable
-    from nas.run.models import load_supernet
+    from nas.run.run import load_supernet
     from nas.space.cost import architecture_cost
 
     supernet, dataset = load_supernet(trained_folder / "runs" / "tiny"), load_dataset("digits", 0)

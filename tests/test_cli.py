@@ -151,7 +151,7 @@ def test_a_failed_check_exits_with_4_after_its_result(nas, here, monkeypatch, on
 
     found = {"table": "latency_tables/cpu/x.json", "rows": 22, "mape": 0.5, "kendall_tau": 0.1, "noise_mape": 0.01}
     found |= {"macs_mape": 0.6, "macs_tau": 0.2, "p90": 0.7, "bias": 0.5, "measured_rows": 22, "passed": False}
-    monkeypatch.setattr(profile, "profile_device", lambda **options: found)
+    monkeypatch.setattr(profile, "profile_device", lambda request, console: found)
     told = nas("profile", "--device", "cpu", "--space", "toy", "--json")
     assert told.code == 4
     assert one_json(told.out) == found
@@ -259,7 +259,7 @@ def test_the_command_that_resumes_is_one_that_exists(words, expected):
 def test_control_c_exits_with_130_and_prints_the_command_that_resumes(nas, here, monkeypatch):
     from nas.workflows.train_supernet import command as train_supernet
 
-    def interrupted(**options):
+    def interrupted(request, console):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train_supernet, "train_supernet", interrupted)

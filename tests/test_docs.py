@@ -95,18 +95,18 @@ NEEDS = {  # words of commands that cannot be rehearsed in a run of the toy spac
 def whole_run(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that was searched and fine-tuned, and the space of the README."""
     from nas.progress import Console
+    from nas.run.search_settings import SearchSettings
     from nas.workflows.finetune import finetune
-    from nas.workflows.search.command import Limits, SearchSettings, search
+    from nas.workflows.requests import FinetuneRequest, SearchRequest
+    from nas.workflows.search.command import search
 
     folder, quiet = shutil.copytree(trained_folder, tmp_path_factory.mktemp("docs") / "folder"), Console(quiet=True)
     (folder / "my_space.yaml").write_text(fenced(README, "yaml")[0], encoding="utf-8")
-    settings, run = SearchSettings(limits=Limits(), budget=10), Path("runs/tiny")
+    settings, run = SearchSettings(budget=10), Path("runs/tiny")
     recipe = ["epochs=1", "batch_size=512"]
     with contextlib.chdir(folder):
-        search(
-            run=run, devices=["cpu"], settings=settings, measured_only=False, resume=False, dry_run=False, console=quiet
-        )
-        finetune(run=run, picks=["best"], seed=0, settings={}, overrides=recipe, console=quiet)
+        search(SearchRequest(run=run, devices=["cpu"], settings=settings), quiet)
+        finetune(FinetuneRequest(run=run, overrides=recipe), quiet)
     return folder
 
 

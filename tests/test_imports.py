@@ -58,7 +58,7 @@ LIGHT_PATH = [  # what the commands that load no weights go through
     *("nas", "nas.cli", "nas.config", "nas.run.folder", "nas.progress", "nas.units", "nas.errors"),
     *("nas.space.search_space", "nas.space.cost", "nas.hardware.device", "nas.hardware.table.latency_table"),
     *("nas.hardware.table.fastest", "nas.search.loop", "nas.search.problem", "nas.report"),
-    *("nas.workflows.search.command", "nas.workflows.show", "nas.run.picks", "nas.run.space"),
+    *("nas.workflows.search.command", "nas.workflows.show", "nas.run.picks", "nas.run.run"),
     "nas.workflows.report",
 ]
 MODULES = sorted((ROOT / "nas").rglob("*.py"))

@@ -54,14 +54,15 @@ def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
         print("\n".join(lines))
 
 
-def give_plan(rehearse: Callable[[], dict[str, Any]], as_json: bool, quiet: bool) -> None:
-    """Print what a command would do, and how long it would take."""
-    console_of(quiet).say("rehearsing; nothing is written")
-    plan = rehearse()
-    seconds = plan.get("estimated_seconds")
+def give_plan(plan: Callable[[Any, Any], dict[str, Any]], request: Any, as_json: bool, quiet: bool) -> None:
+    """Print what a command would do with its request, and how long it would take."""
+    console = console_of(quiet)
+    console.say("rehearsing; nothing is written")
+    facts = plan(request, console)
+    seconds = facts.get("estimated_seconds")
     ends = [] if seconds is None else [f"estimated time: {format_seconds(seconds)} on this machine as busy as it is"]
-    facts = {name: value for name, value in plan.items() if name != "estimated_seconds"}
-    give({"dry_run": plan}, as_json, [*described(facts), *ends, "nothing was done: --dry-run"])
+    shown = {name: value for name, value in facts.items() if name != "estimated_seconds"}
+    give({"dry_run": facts}, as_json, [*described(shown), *ends, "nothing was done: --dry-run"])
 
 
 def described(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:

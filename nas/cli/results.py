@@ -26,9 +26,11 @@ def demo_command(
       nas demo --minutes 5 --run runs/first
     """
     from nas.workflows.demo import demo, last_lines
+    from nas.workflows.requests import DemoRequest
 
-    result = demo(run=run, minutes=minutes, seed=seed, now=datetime.now(), console=console_of(quiet))
-    give(result, as_json, last_lines(result))
+    request = DemoRequest(run=run, minutes=minutes, seed=seed, now=datetime.now())
+    outcome = demo(request, console_of(quiet))
+    give(outcome.to_json(), as_json, last_lines(outcome))
 
 
 def export_command(
@@ -49,24 +51,28 @@ def export_command(
       nas export --pick best --format onnx
       nas export --pick best --format safetensors --output best-network
     """
-    from nas.workflows.export import export
+    from nas.workflows.requests import ExportRequest
 
+    request = ExportRequest(run=run, pick=pick, form=form, dtype=dtype, output=output)
     if dry_run:
         from nas.workflows.dry_run.plans import plan_export
 
-        give_plan(lambda: plan_export(run=run, pick=pick, form=form, dtype=dtype, output=output), as_json, quiet)
+        give_plan(plan_export, request, as_json, quiet)
         return
-    result = export(run=run, pick=pick, form=form, dtype=dtype, output=output, console=console_of(quiet))
-    found = result["files"][Path(result["file"]).name]
-    parity = found["parity"]
+    from nas.workflows.export import export
+
+    outcome = export(request, console_of(quiet))
+    file = outcome.file
+    parity = file["parity"]
+    path = outcome.folder / outcome.name
     line = (
-        f"{result['file']} ({found['dtype']}, {found['bytes']:,} bytes): against the trained network, on "
-        f"{parity['samples']:,} test images, {found['runtime']}: greatest relative difference "
+        f"{path} ({file['dtype']}, {file['bytes']:,} bytes): against the trained network, on "
+        f"{parity['samples']:,} test images, {file['runtime']}: greatest relative difference "
         f"{parity['max_relative_difference']:.1e}, same class {parity['top1_agreement']:.2%}"
     )
-    give(result, as_json, [line, f"model card: {result['output']}/README.md"])
+    give(outcome.to_json(), as_json, [line, f"model card: {outcome.folder}/README.md"])
     if not parity["passed"]:
-        raise CheckFailed(f"{result['file']} does not compute what the trained network does")
+        raise CheckFailed(f"{path} does not compute what the trained network does")
 
 
 def report_command(
@@ -84,8 +90,9 @@ def report_command(
       nas report --run runs/first --output first.html
     """
     from nas.workflows.report import report
+    from nas.workflows.requests import ReportRequest
 
-    result = report(run=run, output=output)
+    result = report(ReportRequest(run=run, output=output))
     give(result, as_json, [f"report: {result['report']} ({result['bytes'] / 1e6:.1f} MB, opens offline)"])
 
 

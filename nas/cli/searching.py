@@ -55,16 +55,17 @@ def profile_command(
       nas profile --device a100 --space scan-mix-small      (on the A100 itself)
     """
     from nas.workflows.profile import device_here, plan_for, profile_device, profile_lines, space_to_measure
+    from nas.workflows.requests import ProfileRequest
 
     here = device_here(device, backend)
     plan = plan_for(here, backend, dtype, batch=batch, networks=validate, seed=seed, sample=sample)
-    measured = space_to_measure(space, data, run)
+    request = ProfileRequest(device=here, space=space_to_measure(space, data, run), plan=plan, resume=resume)
     if dry_run:
         from nas.workflows.dry_run.plans import plan_profile
 
-        give_plan(lambda: plan_profile(device=here, space=measured, plan=plan), as_json, quiet)
+        give_plan(plan_profile, request, as_json, quiet)
         return
-    found = profile_device(device=here, space=measured, plan=plan, resume=resume, console=console_of(quiet))
+    found = profile_device(request, console_of(quiet))
     give(found, as_json, [*profile_lines(found), f"next: nas search --device {here.name} --max-latency 1ms"])
     if not found["passed"]:
         raise CheckFailed("the table predicts whole networks badly: measure again when the machine is quieter")
@@ -119,19 +120,14 @@ def search_command(
       nas search --device cpu --max-latency 800us --max-params 300k --budget 400
       nas search --device cpu --device a100 --max-latency 5ms --workers 4
     """
-    from nas.hardware.table.provenance import described_row
-    from nas.report.presets import presets_sentence
-    from nas.report.sanity import quality_sentences
-    from nas.run.folder import find_run
+    from nas.run.run import Run as FoundRun
+    from nas.run.search_settings import Limits, SearchSettings, TableChoice
     from nas.tracking import tracked
-    from nas.workflows.search.command import Limits, SearchSettings, search
-    from nas.workflows.search.transfer_matrix import transfer_lines
-    from nas.workflows.tables import TableChoice
+    from nas.workflows.requests import RayWorkers, SearchRequest
 
     limits = Limits(
         max_latency_ms=max_latency, max_params=max_params, max_size_bytes=max_size, min_accuracy=min_accuracy
     )
-    choice = TableChoice(backend=backend, dtype=dtype, batch=batch)
     settings = SearchSettings(
         limits=limits,
         algorithm=algorithm,
@@ -140,37 +136,25 @@ def search_command(
         ahead=ahead,
         seed=seed,
         racing=racing,
-        table=choice,
+        table=TableChoice(backend=backend, dtype=dtype, batch=batch),
     )
-    folder = find_run(run)
-    files = {f"search/{name}": folder / "search" / name / "evaluations.jsonl" for name in device}
-    with tracked(None if dry_run else track, folder, files, resume):
-        result = search(
-            run=folder,
-            devices=device,
-            settings=settings,
-            measured_only=measured_only,
-            resume=resume,
-            dry_run=dry_run,
-            console=console_of(quiet),
-            num_workers=workers,
-            ray_address=ray_address,
-        )
+    found = FoundRun.find(run)
+    request = SearchRequest(
+        run=found.path,
+        devices=device,
+        settings=settings,
+        measured_only=measured_only,
+        resume=resume,
+        workers=RayWorkers(count=workers, address=ray_address),
+    )
     if dry_run:
         from nas.workflows.dry_run.plans import plan_search
 
-        give_plan(lambda: plan_search(result["dry_run"], Path(result["run"]), budget), as_json, quiet)
+        give_plan(plan_search, request, as_json, quiet)
         return
-    lines = []
-    for name, front in result["fronts"].items():
-        best = max(front, key=lambda row: row["accuracy"])
-        low, high = front[0]["latency_ms"], front[-1]["latency_ms"]
-        lines.append(
-            f"{name}: {len(front)} subnets on the front, {low:.3g} to {high:.3g} ms; best {best['id']}: "
-            f"{best['accuracy']:.1%} inherited (validation) at {described_row(best, result['tables'][name])}"
-        )
-        presets = result["presets"][name]
-        lines += [f"{name}: {presets_sentence(front, presets)}"] if presets else []
-        lines += [f"{name}: {line}" for line in quality_sentences(result["sanity"][name])]
-    lines += transfer_lines(result["transfer"])
-    give(result, as_json, [*lines, "next: nas finetune --pick best"])
+    from nas.workflows.search.command import search, search_lines
+
+    files = {f"search/{name}": found.search(name).evaluations_path for name in device}
+    with tracked(track, found.path, files, resume):
+        outcome = search(request, console_of(quiet))
+    give(outcome.to_json(), as_json, [*search_lines(outcome), "next: nas finetune --pick best"])

@@ -50,49 +50,52 @@ def train_supernet_command(
       nas train-supernet --resume
     """
     from nas.config import TrainingOptions, make_settings, read_config
-    from nas.run.folder import find_run, new_run
+    from nas.run.folder import new_run
+    from nas.run.run import Run as FoundRun
     from nas.tracking import tracked
+    from nas.workflows.requests import RayWorkers, TrainRequest
 
     options: dict[str, Any] = {}
     if config is not None or resume:
-        options = read_config(config if config is not None else find_run(run) / "config.yaml")
+        options = read_config(config if config is not None else FoundRun.find(run).config_path)
     given = {"space": space, "data": data, "seed": seed}
     options |= {name: value for name, value in given.items() if value is not None}
     for name in ("space", "data"):
         if name not in options:
             example = {"space": "scan-mix-tiny", "data": "cluttered-digits"}[name]
             raise typer.BadParameter(f"say which: --{name} {example}", param_hint=f"--{name}")
-    chosen = make_settings(TrainingOptions, options)
-    settings = {**chosen.settings, **({"epochs": epochs} if epochs is not None else {})}
-
+    chosen, now = make_settings(TrainingOptions, options), datetime.now()
+    folder = run if dry_run else FoundRun.find(run).path if resume else run or new_run("train-supernet", now)
+    request = TrainRequest(
+        space=chosen.space,
+        data=chosen.data,
+        run=folder,
+        seed=chosen.seed,
+        resume=resume,
+        settings={**chosen.settings, **epochs_of(epochs)},
+        overrides=overrides or [],
+        workers=RayWorkers(count=workers, address=ray_address),
+        now=now,
+    )
     if dry_run:
         from nas.workflows.dry_run.plans import plan_training
 
-        asked: dict[str, Any] = {"space": chosen.space, "data": chosen.data, "seed": chosen.seed, "settings": settings}
-        asked |= {"overrides": overrides or [], "console": console_of(quiet)}
-        give_plan(lambda: plan_training(**asked), as_json, quiet)
+        give_plan(plan_training, request, as_json, quiet)
         return
     from nas.workflows.train_supernet.command import train_supernet
 
-    now = datetime.now()
-    folder = find_run(run) if resume else run or new_run("train-supernet", now)
-    with tracked(track, folder, {"training": folder / "training.jsonl"}, resume):
-        result = train_supernet(
-            space=chosen.space,
-            data=chosen.data,
-            run=folder,
-            seed=chosen.seed,
-            resume=resume,
-            overrides=overrides or [],
-            settings=settings,
-            now=now,
-            console=console_of(quiet),
-            workers=workers,
-            ray_address=ray_address,
-        )
-    reached = f"largest {result['accuracy_largest']:.1%}, smallest {result['accuracy_smallest']:.1%} (validation)"
-    following = f"next: nas profile --device cpu --run {result['run']}"
-    give(result, as_json, [f"supernet: {result['run']}, {reached}", following])
+    assert folder is not None, "only a dry run needs none"
+    with tracked(track, folder, {"training": FoundRun(folder).log_path}, resume):
+        outcome = train_supernet(request, console_of(quiet))
+    row = outcome.last_row
+    reached = f"largest {row['accuracy_largest']:.1%}, smallest {row['accuracy_smallest']:.1%} (validation)"
+    following = f"next: nas profile --device cpu --run {outcome.run}"
+    give(outcome.to_json(), as_json, [f"supernet: {outcome.run}, {reached}", following])
+
+
+def epochs_of(epochs: int | None) -> dict[str, int]:
+    """Return the setting that --epochs stands for, if it was given."""
+    return {} if epochs is None else {"epochs": epochs}
 
 
 def finetune_command(
@@ -122,29 +125,27 @@ def finetune_command(
       nas finetune --pick best --recipe runs/first/models/ID/recipe.yaml
     """
     from nas.config import read_config
-    from nas.hardware.table.provenance import described_row
-    from nas.workflows.finetune import finetune
+    from nas.workflows.requests import FinetuneRequest, RayWorkers
 
-    settings = {**(read_config(recipe) if recipe else {}), **({"epochs": epochs} if epochs is not None else {})}
-    asked: dict[str, Any] = {"run": run, "picks": pick or ["best"], "start": start, "seed": seed, "trials": trials}
-    asked |= {"settings": settings, "overrides": overrides or []}
+    request = FinetuneRequest(
+        run=run,
+        picks=pick or ["best"],
+        start=start,
+        seed=seed,
+        settings={**(read_config(recipe) if recipe else {}), **epochs_of(epochs)},
+        overrides=overrides or [],
+        trials=trials,
+        workers=RayWorkers(count=workers, address=ray_address),
+    )
     if dry_run:
         from nas.workflows.dry_run.plans import plan_finetune
 
-        give_plan(lambda: plan_finetune(**asked), as_json, quiet)
+        give_plan(plan_finetune, request, as_json, quiet)
         return
-    result = finetune(
-        **asked,
-        console=console_of(quiet),
-        num_workers=workers,
-        ray_address=ray_address,
-    )
-    lines = [
-        f"{model['id']}: {model['accuracy']:.2%} on the test split after {model['epochs']} epochs "
-        f"(inherited {model['inherited_accuracy']:.2%} on validation), {described_row(model, result['table'])}"
-        for model in result["models"]
-    ]
-    give(result, as_json, [*lines, "next: nas compare"])
+    from nas.workflows.finetune import finetune, finetune_lines
+
+    outcome = finetune(request, console_of(quiet))
+    give(outcome.to_json(), as_json, [*finetune_lines(outcome), "next: nas compare"])
 
 
 def compare_command(
@@ -171,32 +172,26 @@ def compare_command(
       nas compare
       nas compare --models resnet18,mobilenetv3_small_050@64,vit_tiny_patch16_224@32/4 --seeds 3
     """
-    from nas.workflows.compare.command import compare
+    from nas.workflows.requests import CompareRequest, RayWorkers
 
-    names = [name for name in models.split(",") if name.strip()]
-    asked: dict[str, Any] = {"run": run, "device": device, "models": names, "seed": seed, "seeds": seeds}
-    asked |= {"pretrained": pretrained}
+    request = CompareRequest(
+        run=run,
+        device=device,
+        models=[name for name in models.split(",") if name.strip()],
+        seed=seed,
+        seeds=seeds,
+        pretrained=pretrained,
+        workers=RayWorkers(count=workers, address=ray_address),
+    )
     if dry_run:
         from nas.workflows.dry_run.plans import plan_compare
 
-        give_plan(lambda: plan_compare(**asked), as_json, quiet)
+        give_plan(plan_compare, request, as_json, quiet)
         return
-    result = compare(
-        **asked,
-        num_workers=workers,
-        ray_address=ray_address,
-        console=console_of(quiet),
-    )
-    scope = result["table"]
-    lines = [
-        f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms "
-        f"{row['provenance']}{'' if row['provenance'] == 'measured' else ', never measured'}"
-        for row in result["models"]
-    ]
-    lines.append(f"latencies: whole networks, {device}, {scope['backend']} {scope['dtype']} batch {scope['batch']}")
-    judged = [row for row in result["models"] if row.get("verdict")]
-    lines += [f"{row['rival']}: {row['verdict']}" if row.get("rival") else row["verdict"] for row in judged]
-    give(result, as_json, [*lines, "next: nas report"])
+    from nas.workflows.compare.command import compare, compare_lines
+
+    outcome = compare(request, console_of(quiet))
+    give(outcome.to_json(), as_json, [*compare_lines(outcome, device), "next: nas report"])
 
 
 def audit_command(
@@ -226,17 +221,26 @@ def audit_command(
       nas audit --subnets 24
       nas audit --subnets 12 --presets --seeds 2 --device cpu
     """
-    from nas.workflows.audit import audit, audit_lines
+    from nas.workflows.requests import AuditRequest
 
-    settings = {"epochs": epochs} if epochs is not None else {}
-    asked: dict[str, Any] = {"run": run, "subnets": subnets, "presets": presets, "device": device, "seeds": seeds}
-    asked |= {"seed": seed, "settings": settings, "overrides": overrides or [], "console": console_of(quiet)}
+    request = AuditRequest(
+        run=run,
+        subnets=subnets,
+        presets=presets,
+        device=device,
+        seeds=seeds,
+        seed=seed,
+        settings=epochs_of(epochs),
+        overrides=overrides or [],
+    )
     if dry_run:
         from nas.workflows.dry_run.plans import plan_audit
 
-        give_plan(lambda: plan_audit(**asked), as_json, quiet)
+        give_plan(plan_audit, request, as_json, quiet)
         return
-    found = audit(**asked)
-    give(found, as_json, [*audit_lines(found), "next: nas report"])
-    if found["failed"]:
-        raise CheckFailed("; ".join(found["failed"]))
+    from nas.workflows.audit import audit, audit_lines
+
+    outcome = audit(request, console_of(quiet))
+    give(outcome.to_json(), as_json, [*audit_lines(outcome.content), "next: nas report"])
+    if outcome.failed:
+        raise CheckFailed("; ".join(outcome.failed))

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from nas.config import make_settings
-from nas.data.datasets import Dataset, load_dataset
+from nas.data.datasets import Dataset
 from nas.evaluation.ranking import rank_agreement
-from nas.files import locked, read_json, write_json
+from nas.files import JsonObject, write_json
 from nas.hardware.table.catalogue import tables_here
 from nas.hardware.table.latency_table import LatencyTable
 from nas.progress import Console
-from nas.run.folder import find_run, latest_search
-from nas.run.space import run_space
-from nas.run.staleness import digest
+from nas.run.run import Run
 from nas.space.architecture import Architecture
 from nas.space.bits import without_bits
 from nas.space.cost import architecture_cost
@@ -26,6 +22,7 @@ from nas.space.search_space import SearchSpace
 from nas.space.strata import draw_pool, spread
 from nas.training.network import Recipe
 from nas.workflows.network_training.standalone import train_standalone
+from nas.workflows.requests import AuditRequest
 from nas.workflows.search.inherited_accuracy import InheritedAccuracy
 from nas.workflows.tables import searched_table, table_of
 
@@ -33,72 +30,96 @@ LATENCY_FIGURES = ("mape", "bias", "kendall_tau", "noise_mape", "macs_mape", "n"
 DEFAULT_DEVICE = "cpu"
 
 
-def audit(
-    *,
-    run: Path | None,
-    subnets: int,
-    presets: bool,
-    device: str | None,
-    seeds: int,
-    seed: int,
-    settings: Mapping[str, Any],
-    overrides: Sequence[str],
-    console: Console,
-) -> dict[str, Any]:
-    """Train `subnets` networks alone and compare; write RUN/audit.json and give what it says.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditOutcome:
+    """What `nas audit` wrote to audit.json; `failed` names the checks that came out negative."""
+
+    run: Run
+    content: JsonObject
+
+    @property
+    def failed(self) -> list[str]:
+        """Return the failed checks in words."""
+        failed: list[str] = self.content["failed"]
+        return failed
+
+    def to_json(self) -> JsonObject:
+        """Return what --json prints."""
+        return {"run": str(self.run), **self.content}
+
+
+def audit(request: AuditRequest, console: Console) -> AuditOutcome:
+    """Train networks stand-alone, compare them with what they inherit, and write RUN/audit.json.
 
     Networks are spread over latency, or over MACs where there is no table. Each is trained from scratch on as many
-    images as the supernet saw, by the recipe of `nas finetune`, once per each of `seeds`; killed, an audit that is
-    started again goes on. `failed` names the checks that came out negative.
+    images as the supernet saw, by the recipe of `nas finetune`, once per seed. Killed, an audit that is started again
+    goes on.
     """
-    run = find_run(run)
-    space, recipe, dataset = audited_training(run, settings, overrides)
-    table = audited_table(device, run, space, console)
-    chosen = choose_networks(space, table, subnets, presets, seed)
-    with locked(run):
+    run, seeds = Run.find(request.run), request.seeds
+    space, recipe, dataset = audited_training(run, request)
+    table = audited_table(request.device, run, space, console)
+    chosen = choose_networks(space, table, request)
+    with run.locked():
         judge, inherited = InheritedAccuracy(run), []
         with console.task("inherit", len(chosen)) as advance:
-            for each in chosen:
-                inherited.append(judge.accuracy(each))
+            for architecture in chosen:
+                inherited.append(judge.accuracy(architecture))
                 advance(len(inherited), "")
-        alone = train_standalone(list(chosen), dataset, recipe, seeds, run / "audit" / "alone.jsonl", console)
+        reached = train_standalone(list(chosen), dataset, recipe, seeds, run.audited_path, console)
         networks = [
-            {
-                "id": each.id,
-                "preset": name,
-                "inherited": accuracy,
-                "alone": float(np.mean(reached)),
-                "alone_by_seed": reached,
-                "macs": architecture_cost(each, space.num_classes).macs,
-                "latency_ms": None if table is None else table.predict(each).ms,
-                "architecture": each.to_json(),
-            }
-            for (each, name), accuracy, reached in zip(chosen.items(), inherited, alone, strict=True)
+            network_row(architecture, name, accuracy, by_seed, space, table)
+            for (architecture, name), accuracy, by_seed in zip(chosen.items(), inherited, reached, strict=True)
         ]
-        found: dict[str, Any] = {"ranking": ranking_of(networks, seed), "latency": latency_of(table)}
-        found |= {"failed": failed_checks(found["ranking"], table), "networks": networks}
-        found |= {"epochs": recipe.epochs, "seeds": seeds, "recipe": recipe.describe()}
-        found["weights_sha256"] = digest(run / "supernet.safetensors")
-        write_json(run / "audit.json", found)
-    return {"run": str(run), **found}
+        ranking = ranking_of(networks, request.seed)
+        content = {
+            "ranking": ranking,
+            "latency": latency_of(table),
+            "failed": failed_checks(ranking, table),
+            "networks": networks,
+            "epochs": recipe.epochs,
+            "seeds": seeds,
+            "recipe": recipe.describe(),
+            "weights_sha256": run.weights_digest(),
+        }
+        write_json(run.audit_path, content)
+    return AuditOutcome(run=run, content=content)
 
 
-def audited_training(
-    run: Path, settings: Mapping[str, Any], overrides: Sequence[str]
-) -> tuple[SearchSpace, Recipe, Dataset]:
-    """Give the space of a run, and how networks of it are trained alone: on as many images as the supernet saw."""
-    manifest = read_json(run / "run.json")
-    as_supernet = {name: manifest["recipe"][name] for name in ("epochs", "batch_size")}
-    recipe = make_settings(Recipe, {**as_supernet, **settings}, overrides)
-    return run_space(run), recipe, load_dataset(manifest["data"], manifest["seed"])
+def network_row(
+    architecture: Architecture,
+    preset: str | None,
+    inherited: float,
+    reached: Sequence[float],
+    space: SearchSpace,
+    table: LatencyTable | None,
+) -> JsonObject:
+    """Return what audit.json says of a network; `reached` are its stand-alone accuracies by seed."""
+    return {
+        "id": architecture.id,
+        "preset": preset,
+        "inherited": inherited,
+        "alone": float(np.mean(reached)),
+        "alone_by_seed": reached,
+        "macs": architecture_cost(architecture, space.num_classes).macs,
+        "latency_ms": None if table is None else table.predict(architecture).ms,
+        "architecture": architecture.to_json(),
+    }
 
 
-def audited_table(device: str | None, run: Path, space: SearchSpace, console: Console) -> LatencyTable | None:
+def audited_training(run: Run, request: AuditRequest) -> tuple[SearchSpace, Recipe, Dataset]:
+    """Return the space of a run and how its networks are trained stand-alone: on as many images as the supernet saw."""
+    manifest = run.manifest
+    as_supernet = {name: manifest.recipe[name] for name in ("epochs", "batch_size")}
+    recipe = make_settings(Recipe, {**as_supernet, **request.settings}, request.overrides)
+    return run.space(), recipe, run.dataset()
+
+
+def audited_table(device: str | None, run: Run, space: SearchSpace, console: Console) -> LatencyTable | None:
     """Load the table of `device`; where none is given, that of the newest search, else this CPU's if there is one."""
     if device is not None:
         return table_of(device, space, console)
-    if any(run.glob("search/*/front.json")):
-        return searched_table(run, latest_search(run))
+    if run.searches():
+        return searched_table(run, run.newest_search())
     if any(header["space_hash"] == space.hash for _, header in tables_here(DEFAULT_DEVICE)):
         return table_of(DEFAULT_DEVICE, space, console)
     console.say(
@@ -108,20 +129,20 @@ def audited_table(device: str | None, run: Path, space: SearchSpace, console: Co
 
 
 def choose_networks(
-    space: SearchSpace, table: LatencyTable | None, count: int, presets: bool, seed: int
+    space: SearchSpace, table: LatencyTable | None, request: AuditRequest
 ) -> dict[Architecture, str | None]:
     """Choose the networks to be trained, each with its name where it is a preset."""
-    pool = draw_pool(space, count, np.random.default_rng([seed, 6]))
+    pool = draw_pool(space, request.subnets, np.random.default_rng([request.seed, 6]))
     costs = [
         architecture_cost(each, space.num_classes).macs if table is None else table.predict(each).ms for each in pool
     ]
-    chosen: dict[Architecture, str | None] = dict.fromkeys(spread(pool, costs, count))
-    if presets:
+    chosen: dict[Architecture, str | None] = dict.fromkeys(spread(pool, costs, request.subnets))
+    if request.presets:
         chosen |= {without_bits(preset.architecture): name for name, preset in space.presets.items()}
     return chosen
 
 
-def ranking_of(networks: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
+def ranking_of(networks: Sequence[JsonObject], seed: int) -> JsonObject:
     """Compare the orders.
 
     `ceiling` is how far two trainings alone agree, which bounds what a supernet can reach; `macs` how far the order of
@@ -137,7 +158,7 @@ def ranking_of(networks: Sequence[Mapping[str, Any]], seed: int) -> dict[str, An
     return {**found, "ceiling": ceiling, "macs": asdict(rank_agreement(macs, alone, seed))}
 
 
-def latency_of(table: LatencyTable | None) -> dict[str, Any]:
+def latency_of(table: LatencyTable | None) -> JsonObject:
     """Give what whole networks say of the table; None where they were never measured."""
     if table is None:
         return {**dict.fromkeys(LATENCY_FIGURES), "n": 0, "device": None, "provenance": None}
@@ -147,7 +168,7 @@ def latency_of(table: LatencyTable | None) -> dict[str, Any]:
     return {**figures, "n": validation.get("n", 0), **scope}
 
 
-def failed_checks(ranking: Mapping[str, Any], table: LatencyTable | None) -> list[str]:
+def failed_checks(ranking: JsonObject, table: LatencyTable | None) -> list[str]:
     """Name what came out negative: an order that may be chance, a table that failed its validation."""
     failed = []
     if ranking["low"] <= 0:
@@ -161,7 +182,7 @@ def failed_checks(ranking: Mapping[str, Any], table: LatencyTable | None) -> lis
     return failed
 
 
-def audit_lines(found: Mapping[str, Any]) -> list[str]:
+def audit_lines(found: JsonObject) -> list[str]:
     """Say in lines what an audit found."""
     ranking, latency = found["ranking"], found["latency"]
     lines = [
@@ -185,6 +206,6 @@ def audit_lines(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def in_interval(figures: Mapping[str, Any], name: str, prefix: str) -> str:
+def in_interval(figures: JsonObject, name: str, prefix: str) -> str:
     """Write a correlation with its interval."""
     return f"{figures[name]:.2f} [{figures[f'{prefix}low']:.2f}, {figures[f'{prefix}high']:.2f}]"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from nas.data.datasets import Dataset, Split, load_dataset
+from nas.files import JsonObject
 from nas.hardware.measurement.plan import Plan
 from nas.hardware.table.latency_table import LatencyTable
 from nas.nn.subnet import build_subnet
@@ -20,8 +20,10 @@ from nas.nn.threads import AT_ONCE, divided_cores
 from nas.nn.timm_model import DEFAULT_MODELS, build_reference, parse_reference
 from nas.progress import Console
 from nas.report.findings import nearest_slower, strongest_rival
-from nas.run.picks import pick_rows, read_front
-from nas.space.architecture import Architecture
+from nas.run.picks import pick_rows
+from nas.run.run import Run
+from nas.run.search_settings import Limits, SearchSettings
+from nas.search.evaluation_row import FrontMember, JudgedNetwork, PresetRow
 from nas.space.search_space import SearchSpace
 from nas.supernet.supernet import Supernet
 from nas.training.network import Recipe, train_model
@@ -34,7 +36,17 @@ from nas.workflows.dry_run.time_estimates import evaluation_seconds
 from nas.workflows.finetune import finetune
 from nas.workflows.profile import device_here, profile_device
 from nas.workflows.report import report
-from nas.workflows.search.command import Limits, SearchSettings, search
+from nas.workflows.requests import (
+    AuditRequest,
+    CompareRequest,
+    DemoRequest,
+    FinetuneRequest,
+    ProfileRequest,
+    ReportRequest,
+    SearchRequest,
+    TrainRequest,
+)
+from nas.workflows.search.command import search
 from nas.workflows.train_supernet.command import train_supernet
 
 SPACE, DATA, DEVICE = "scan-mix-tiny", "cluttered-digits", "cpu"
@@ -48,65 +60,69 @@ TIMED_STEPS = 8  # of which the first two warm up
 LIMIT_SHARE = 0.7  # the latency limit, as a share of the largest subnet's latency
 
 
-def demo(*, run: Path | None, minutes: float, seed: int, now: datetime, console: Console) -> dict[str, Any]:
-    """Run every command in turn, sized so that all of it takes about `minutes`; give what it found."""
-    start = time.monotonic()
-    seconds = 60 * minutes
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOutcome:
+    """What the demo found, and how many seconds it took."""
+
+    run: Run
+    report: Path
+    max_latency_ms: float
+    front: Sequence[FrontMember]
+    models: Sequence[Mapping[str, Any]]
+    ranking: JsonObject
+    table: JsonObject
+    seconds: float
+
+    def to_json(self) -> JsonObject:
+        """Return what --json prints."""
+        named = {name: getattr(self, name) for name in self.__slots__}
+        paths = {"run": str(self.run), "report": str(self.report)}
+        return {**named, **paths, "front": [row.to_row() for row in self.front]}
+
+
+def demo(request: DemoRequest, console: Console) -> DemoOutcome:
+    """Run every command in turn, sized so that all of it takes about as long as asked."""
+    start, seconds, seed = time.monotonic(), 60 * request.minutes, request.seed
     dataset, space = load_dataset(DATA, seed), SearchSpace.load(SPACE)
     steps = dataset.num_train // SupernetRecipe().batch_size
     epochs = fit_count(TRAIN_SHARE * seconds, steps * supernet_step_seconds(space), least=1, most=100)
     console.say(f"1/7 train a supernet for {epochs} epochs")
-    trained = train_supernet(
-        space=SPACE, data=DATA, run=run, seed=seed, resume=False, overrides=[], settings={"epochs": epochs}, now=now,
-        console=console,
-    )  # fmt: skip
-    run = Path(trained["run"])
+    settings = {"epochs": epochs}
+    asked = TrainRequest(space=SPACE, data=DATA, run=request.run, seed=seed, settings=settings, now=request.now)
+    run = train_supernet(asked, console).run
     console.say("2/7 measure a latency table of this CPU")
-    profiled = profile_device(
-        device=device_here(DEVICE), space=space, plan=Plan(seed=seed), resume=False, console=console
-    )
+    profiled = profile_device(ProfileRequest(device=device_here(DEVICE), space=space, plan=Plan(seed=seed)), console)
     table = LatencyTable.load(DEVICE, space=SPACE)
     limit_ms = float(f"{LIMIT_SHARE * table.predict(space.largest()).ms:.2g}")
     budget = fit_count(SEARCH_SHARE * seconds, evaluation_seconds(run), least=LEAST_BUDGET, most=400)
     console.say(f"3/7 search: {budget} subnets under {format_milliseconds(limit_ms)}")
-    settings = SearchSettings(limits=Limits(max_latency_ms=limit_ms), budget=budget, seed=seed)
-    found = search(
-        run=run, devices=[DEVICE], settings=settings, measured_only=False, resume=False, dry_run=False, console=console
-    )
-    alone = epochs * pick_epoch_seconds(run, dataset) / AT_ONCE
-    audited = fit_count(AUDIT_SHARE * seconds, alone, least=LEAST_AUDITED, most=24)
-    left = seconds - (time.monotonic() - start) - RESERVE_SECONDS - audited * alone
-    pattern = best_pattern(found["presets"][DEVICE])
-    each = fit_count(left, epoch_seconds(run, dataset, pattern), least=1, most=30)
-    console.say(f"4/7 fine-tune {', '.join(PICKS)} for {each} epochs")
-    finetune(run=run, picks=PICKS, seed=seed, settings={"epochs": each}, overrides=[], console=console)
-    console.say(f"5/7 train hand-designed models for {each} epochs by the same recipe")
-    models = (*DEFAULT_MODELS, pattern["name"])
-    compared = compare(run=run, device=DEVICE, models=models, seed=seed, console=console)
+    limits = SearchSettings(limits=Limits(max_latency_ms=limit_ms), budget=budget, seed=seed)
+    searched = search(SearchRequest(run=run.path, devices=[DEVICE], settings=limits), console).devices[DEVICE]
+    standalone_seconds = epochs * pick_epoch_seconds(run, dataset) / AT_ONCE
+    audited = fit_count(AUDIT_SHARE * seconds, standalone_seconds, least=LEAST_AUDITED, most=24)
+    left = seconds - (time.monotonic() - start) - RESERVE_SECONDS - audited * standalone_seconds
+    pattern = best_pattern(searched.presets)
+    pick_epochs = fit_count(left, epoch_seconds(run, dataset, pattern), least=1, most=30)
+    console.say(f"4/7 fine-tune {', '.join(PICKS)} for {pick_epochs} epochs")
+    finetune(FinetuneRequest(run=run.path, picks=PICKS, seed=seed, settings={"epochs": pick_epochs}), console)
+    console.say(f"5/7 train hand-designed models for {pick_epochs} epochs by the same recipe")
+    models = (*DEFAULT_MODELS, pattern.name)
+    compared = compare(CompareRequest(run=run.path, device=DEVICE, models=models, seed=seed), console)
     console.say(f"6/7 audit: {audited} networks trained alone, to see whether inherited accuracies order them alike")
-    checked = audit(
-        run=run,
-        subnets=audited,
-        presets=False,
-        device=DEVICE,
-        seeds=1,
-        seed=seed,
-        settings={},
-        overrides=[],
-        console=console,
-    )
+    checked = audit(AuditRequest(run=run.path, subnets=audited, device=DEVICE, seed=seed), console)
     console.say("7/7 write the report")
-    written = report(run=run, output=None)
-    return {
-        "run": str(run),
-        "report": written["report"],
-        "max_latency_ms": limit_ms,
-        "front": found["fronts"][DEVICE],
-        "models": compared["models"],
-        "ranking": checked["ranking"],
-        "table": {name: profiled[name] for name in ("mape", "kendall_tau", "noise_mape", "macs_mape", "macs_tau")},
-        "seconds": time.monotonic() - start,
-    }
+    written = report(ReportRequest(run=run.path))
+    figures = ("mape", "kendall_tau", "noise_mape", "macs_mape", "macs_tau")
+    return DemoOutcome(
+        run=run,
+        report=Path(written["report"]),
+        max_latency_ms=limit_ms,
+        front=searched.front,
+        models=compared.models,
+        ranking=checked.content["ranking"],
+        table={name: profiled[name] for name in figures},
+        seconds=time.monotonic() - start,
+    )
 
 
 def fit_count(seconds: float, seconds_each: float, least: int, most: int) -> int:
@@ -127,27 +143,23 @@ def supernet_step_seconds(space: SearchSpace) -> float:
     return (time.monotonic() - start) / TIMED_SUPERNET_STEPS
 
 
-def pick_epoch_seconds(run: Path, dataset: Dataset) -> float:
+def pick_epoch_seconds(run: Run, dataset: Dataset) -> float:
     """Time what an epoch of the knee of the front costs, trained alone."""
-    (row,) = pick_rows(read_front(run), ["knee"])
+    (row,) = pick_rows(run.newest_search().front(), ["knee"])
     with divided_cores():
-        return seconds_per_epoch(
-            build_subnet(Architecture.from_json(row["architecture"]), dataset.num_classes), dataset
-        )
+        return seconds_per_epoch(build_subnet(row.architecture, dataset.num_classes), dataset)
 
 
-def best_pattern(presets: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Give the hand-designed pattern that does best in the supernet's weights: the hardest one to beat."""
-    return max(presets, key=lambda row: (row["accuracy"], -row["latency_ms"]))
+def best_pattern(presets: Sequence[PresetRow]) -> PresetRow:
+    """Return the hand-designed pattern that does best in the supernet's weights: the hardest one to beat."""
+    return max(presets, key=lambda row: (row.accuracy, -row.latency_ms))
 
 
-def epoch_seconds(run: Path, dataset: Dataset, pattern: Mapping[str, Any]) -> float:
+def epoch_seconds(run: Run, dataset: Dataset, pattern: PresetRow) -> float:
     """Time what one more epoch costs: of every pick, of the control from scratch and of every hand-designed model."""
-    front = read_front(run)
-    rows = [*pick_rows(front, PICKS), *pick_rows(front, ["best"]), pattern]
-    models: list[nn.Module] = [
-        build_subnet(Architecture.from_json(row["architecture"]), dataset.num_classes) for row in rows
-    ]
+    front = run.newest_search().front()
+    rows: list[JudgedNetwork] = [*pick_rows(front, PICKS), *pick_rows(front, ["best"]), pattern]
+    models: list[nn.Module] = [build_subnet(row.architecture, dataset.num_classes) for row in rows]
     models += [
         build_reference(parse_reference(name, dataset.resolution), dataset.num_classes) for name in DEFAULT_MODELS
     ]
@@ -176,16 +188,16 @@ def example_batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.arange(size) % 10
 
 
-def last_lines(result: Mapping[str, Any]) -> list[str]:
+def last_lines(outcome: DemoOutcome) -> list[str]:
     """Say in five lines: the best under the limit, a hand-designed model beside it, the front, report, what next."""
-    limit = result["max_latency_ms"]
-    searched = [row for row in result["models"] if row["kind"] == "searched"]
+    limit = outcome.max_latency_ms
+    searched = [row for row in outcome.models if row["kind"] == "searched"]
     within = [row for row in searched if row["latency_ms"] <= limit]
     best = max(within or searched, key=lambda row: row["validation_accuracy"])
     kept = "under" if within else "but none is under"
-    models = [row for row in result["models"] if row["kind"] != "searched"]
-    front, table, ranking = result["front"], result["table"], result["ranking"]
-    span = front[-1]["latency_ms"] / front[0]["latency_ms"]
+    models = [row for row in outcome.models if row["kind"] != "searched"]
+    front, table, ranking = outcome.front, outcome.table, outcome.ranking
+    span = front[-1].latency_ms / front[0].latency_ms
     return [
         f"best {kept} {format_milliseconds(limit)}: {best['name']}, {best['accuracy']:.2%} test accuracy, "
         f"{format_milliseconds(best['latency_ms'])} measured, {best['num_params'] / 1e3:.0f} k parameters",
@@ -194,8 +206,8 @@ def last_lines(result: Mapping[str, Any]) -> list[str]:
         f"{table['mape']:.1%}, Kendall tau {table['kendall_tau']:.2f} (rerun noise {table['noise_mape']:.1%}); "
         f"inherited accuracies against {ranking['n']} networks trained alone: tau "
         f"{in_interval(ranking, 'kendall_tau', '')}",
-        f"report: {result['report']}",
-        f"next: nas search --device {DEVICE} --max-latency {0.5 * limit:.2g}ms --run {result['run']}",
+        f"report: {outcome.report}",
+        f"next: nas search --device {DEVICE} --max-latency {0.5 * limit:.2g}ms --run {outcome.run}",
     ]
 
 

@@ -2,57 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from nas.data.datasets import AnySplit, load_dataset
+from nas.data.datasets import AnySplit
 from nas.data.splits import batches, pixels_of
 from nas.errors import NasError, did_you_mean
 from nas.export.card import write_card
 from nas.export.formats import DTYPES, RUNTIMES, WRITERS, TrainedNetwork
 from nas.export.hub import hub_config
 from nas.export.parity import compare_logits, run_fresh
-from nas.files import locked, read_json, write_json, write_text
+from nas.files import JsonObject, digest, read_json, write_json, write_text
 from nas.nn.subnet import Subnet, resize
 from nas.progress import Console
-from nas.run.evaluations import front_in
-from nas.run.folder import find_run
-from nas.run.picks import pick_rows, read_front
-from nas.run.staleness import digest
+from nas.run.picks import pick_rows
+from nas.run.run import Run
 from nas.space.architecture import Architecture
 from nas.training.quantized import has_bits
 from nas.workflows.finetune import load_model
+from nas.workflows.requests import ExportRequest
 
 SAMPLES = 256  # test images on which float files are compared; those with codes are on the whole split
 
 
-def export(
-    *, run: Path | None, pick: str, form: str, dtype: str, output: Path | None, console: Console
-) -> dict[str, Any]:
-    """Write a fine-tuned network as `form` into `output` (default RUN/exports/ID), check it, and give its model.json.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOutcome:
+    """The file that `nas export` wrote, and the model.json beside it."""
+
+    run: Run
+    folder: Path
+    name: str
+    described: JsonObject
+
+    @property
+    def file(self) -> JsonObject:
+        """Return what model.json says of the file."""
+        facts: JsonObject = self.described["files"][self.name]
+        return facts
+
+    def to_json(self) -> JsonObject:
+        """Return what --json prints."""
+        paths = {"run": str(self.run), "output": str(self.folder), "file": str(self.folder / self.name)}
+        return {**paths, **self.described}
+
+
+def export(request: ExportRequest, console: Console) -> ExportOutcome:
+    """Write a fine-tuned network as a file of some format, and check it in a fresh process.
 
     A network with integer bits leaves as what it is, whatever the dtype of its float parts. `NasError` before anything
     is written where the pick, its fine-tuned model, the format or the package behind it is missing.
     """
-    run = find_run(run)
-    dtype = checked(form, dtype)
-    source = run / "models" / picked(run, pick)
-    model, described = load_model(source)
+    run, form = Run.find(request.run), request.form
+    dtype = checked(form, request.dtype)
+    model, described = load_model(run.model(picked(run, request.pick)))
     architecture = Architecture.from_dict(described["architecture"])
     if has_bits(architecture):
         dtype = "int8"
-    folder = output or run / "exports" / architecture.id
+    folder = request.output or run.export(architecture.id)
     earlier = read_json(folder / "model.json") if (folder / "model.json").exists() else {}
     if earlier and earlier.get("id") != architecture.id:
         raise NasError(f"{folder} holds another network, {earlier.get('id')}", "Give another folder with --output")
-    manifest = read_json(run / "run.json")
-    dataset = load_dataset(manifest["data"], manifest["seed"])
-    with locked(run):
+    dataset = run.dataset()
+    with run.locked():
         first, _ = next(batches(dataset.test(), 1))
         network = TrainedNetwork(
             model=model,
@@ -81,7 +96,7 @@ def export(
         write_json(folder / "model.json", described)
         write_json(folder / "config.json", hub_config(described))
         write_text(folder / "README.md", write_card(described))
-    return {"run": str(run), "output": str(folder), "file": str(folder / name), **described}
+    return ExportOutcome(run=run, folder=folder, name=name, described=described)
 
 
 def checked(form: str, dtype: str) -> str:
@@ -97,15 +112,15 @@ def checked(form: str, dtype: str) -> str:
     return dtype
 
 
-def picked(run: Path, pick: str) -> str:
+def picked(run: Run, pick: str) -> str:
     """Give the id of the fine-tuned model that a pick names; `NasError` where there is none."""
-    trained = sorted(path.parent.name for path in run.glob("models/*/model.json"))
+    trained = [folder.name for folder in run.models()]
     if pick in trained:
         return pick
-    rows = pick_rows(read_front(run), [pick])
+    rows = pick_rows(run.newest_search().front(), [pick])
     if len(rows) > 1:
         raise NasError(f"--pick {pick} names {len(rows)} networks, and one is exported at a time", "Give one id")
-    identity = str(rows[0]["id"])
+    identity = rows[0].id
     if identity not in trained:
         raise NasError(f"the subnet {identity} is not fine-tuned", f"Train it: nas finetune --pick {identity}")
     return identity
@@ -129,17 +144,19 @@ def stored_bytes(file: Path) -> int:
     return file.stat().st_size + (weights.stat().st_size if file.suffix == ".xml" else 0)
 
 
-def latencies_of(run: Path, identity: str) -> list[dict[str, Any]]:
-    """List what every search of a run says of a network's latency, by device: measured where it was."""
-    found = []
-    for path in sorted(run.glob("search/*/front.json")):
-        table = read_json(path)["table"]
-        measured = read_json(path.parent / "measured.json") if (path.parent / "measured.json").exists() else {}
-        for row in front_in(path.parent):
-            if row["id"] == identity:
-                latency = {name: row[name] for name in ("latency_ms", "latency_low_ms", "latency_high_ms")}
-                origin = f"{row['provenance']} blocks" if row["provenance"] == "measured" else row["provenance"]
-                if identity in measured:
-                    latency, origin = {"latency_ms": measured[identity]["ms"]}, "measured"
-                found.append({**table, **latency, "provenance": origin})
-    return found
+def latencies_of(run: Run, identity: str) -> list[JsonObject]:
+    """Return what every search of a run says of a network's latency, by device: measured where it was."""
+    latencies = []
+    for search in run.searches():
+        table, measured_ms = search.summary().table, search.measured_ms()
+        for row in search.front():
+            if row.id != identity:
+                continue
+            predicted = {name: getattr(row, name) for name in ("latency_ms", "latency_low_ms", "latency_high_ms")}
+            latency: JsonObject = {**table, **predicted, "provenance": row.provenance}
+            if row.provenance == "measured":
+                latency["provenance"] = "measured blocks"
+            if identity in measured_ms:
+                latency = {**table, "latency_ms": measured_ms[identity], "provenance": "measured"}
+            latencies.append(latency)
+    return latencies

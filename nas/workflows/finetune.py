@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from nas.config import make_settings
-from nas.data.datasets import Dataset, load_dataset
+from nas.data.datasets import Dataset
 from nas.errors import NasError, did_you_mean
 from nas.evaluation.accuracy import model_accuracy
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.export.onnx import export_onnx
-from nas.files import locked, read_json, write_bytes, write_json, write_text
+from nas.files import JsonObject, read_json, write_bytes, write_json, write_text
+from nas.hardware.table.provenance import described_row
 from nas.nn.biases import round_biases
 from nas.nn.subnet import Subnet, build_subnet, fold_norms
 from nas.nn.tensor_file import load_tensors, save_checked
 from nas.progress import Console
-from nas.run.folder import find_run, latest_search
-from nas.run.models import load_supernet
-from nas.run.picks import pick_rows, read_front
-from nas.run.staleness import check_weights, digest
+from nas.run.picks import pick_rows
+from nas.run.run import Run
+from nas.run.staleness import check_weights
+from nas.search.evaluation_row import FrontMember
 from nas.space.architecture import Architecture
 from nas.space.operator import operators
 from nas.supernet.supernet import Supernet
@@ -42,73 +42,83 @@ from nas.workflows.network_training.candidates import (
 )
 from nas.workflows.network_training.jobs import side_by_side
 from nas.workflows.network_training.tuning import tune_all
+from nas.workflows.requests import FinetuneRequest
 
 STARTS = ("inherited", "scratch")
 
 
-def finetune(
-    *,
-    run: Path | None,
-    picks: Sequence[str],
-    start: str = "inherited",
-    seed: int,
-    settings: dict[str, Any],
-    overrides: Sequence[str],
-    console: Console,
-    trials: int = 0,
-    num_workers: int = 1,
-    ray_address: str | None = None,
-) -> dict[str, Any]:
-    """Train the picked members of the newest front, from what they inherit or from scratch; give one row per model.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneOutcome:
+    """What `nas finetune` trained: a model.json per network, and the table that priced them."""
+
+    run: Run
+    models: Sequence[JsonObject]
+    table: JsonObject
+
+    def to_json(self) -> JsonObject:
+        """Return what --json prints."""
+        return {"run": str(self.run), "models": self.models, "table": self.table}
+
+
+def finetune(request: FinetuneRequest, console: Console) -> FinetuneOutcome:
+    """Train the picked members of the newest front, from inherited weights or from scratch.
 
     With `trials` the recipe of each is tuned first; a tuning that was killed goes on.
     """
-    run = find_run(run)
-    recipe = make_settings(Recipe, settings, overrides)
-    if start not in STARTS:
-        raise NasError(f"no weights '{start}' to start from", did_you_mean(start, STARTS))
-    check_weights(run, latest_search(run))
-    rows = {row["id"]: row for row in pick_rows(read_front(run), picks)}
-    with locked(run):
-        supernet = load_supernet(run)
+    run, picked = asked_of(request)
+    recipe, seed, trials = make_settings(Recipe, request.settings, request.overrides), request.seed, request.trials
+    rows = {row.id: row for row in picked}
+    with run.locked():
+        supernet = run.supernet()
         at = conditions(run, recipe, supernet)
-        wanted = [Architecture.from_json(row["architecture"]) for row in rows.values()]
-        candidates = [candidate_of(each, start, supernet, at.dataset) for each in wanted]
-        recipes = tune_all(candidates, at, trials, seed, run / "tuning", console, num_workers, ray_address)
+        candidates = [candidate_of(row.architecture, request.start, supernet, at.dataset) for row in picked]
+        recipes = tune_all(candidates, at, trials, seed, run.tuning_path, console, request.workers)
         own = {identity: replace(at, recipe=tuned) for identity, tuned in recipes.items()}
         tuning = {"trials": trials, "base_settings": asdict(recipe)}
-        by_id, written = {each.id: each for each in candidates}, {}
+        by_id, written = {candidate.id: candidate for candidate in candidates}, {}
 
         def write(name: str, tuned: Tuned) -> None:
             identity = name.partition("/")[0]
             facts = {**described_training(by_id[identity], own[identity], seed), **tuning}
             written[identity] = write_finetuned(run, rows[identity], tuned, at.dataset, facts)
 
-        side_by_side([training_of(each, seed, own[each.id]) for each in candidates], "finetune", console, write)
-    models = [written[identity] for identity in rows]
-    return {"run": str(run), "models": models, "table": read_json(latest_search(run) / "front.json")["table"]}
+        jobs = [training_of(candidate, seed, own[candidate.id]) for candidate in candidates]
+        side_by_side(jobs, "finetune", console, write)
+    return FinetuneOutcome(
+        run=run, models=[written[identity] for identity in rows], table=run.newest_search().summary().table
+    )
 
 
-def conditions(run: Path, recipe: Recipe, supernet: Supernet) -> Conditions:
-    """Say what the trainings of a run's networks share."""
-    manifest = read_json(run / "run.json")
-    dataset = load_dataset(manifest["data"], manifest["seed"])
+def asked_of(request: FinetuneRequest) -> tuple[Run, list[FrontMember]]:
+    """Return the run and the members of its newest front that are to be trained.
+
+    `NasError` for an unknown pick or start, and where the supernet was trained further since the search.
+    """
+    run = Run.find(request.run)
+    if request.start not in STARTS:
+        raise NasError(f"no weights '{request.start}' to start from", did_you_mean(request.start, STARTS))
+    search = run.newest_search()
+    check_weights(run, search)
+    return run, pick_rows(search.front(), request.picks)
+
+
+def conditions(run: Run, recipe: Recipe, supernet: Supernet) -> Conditions:
+    """Return what the trainings of a run's networks share."""
+    dataset = run.dataset()
     teacher = largest_teacher(supernet, dataset) if recipe.distill else None
-    return Conditions(dataset=dataset, recipe=recipe, teacher=teacher, weights=digest(run / "supernet.safetensors"))
+    return Conditions(dataset=dataset, recipe=recipe, teacher=teacher, weights=run.weights_digest())
 
 
 def candidate_of(architecture: Architecture, start: str, supernet: Supernet, dataset: Dataset) -> Candidate:
-    """Enter a subnet with the weights that it is to start from."""
+    """Return a subnet with the weights that it is to start from."""
     if start == "scratch":
         return subnet_from_scratch(architecture.id, architecture, dataset.num_classes)
     return inherited_subnet(architecture, supernet, dataset)
 
 
-def write_finetuned(
-    run: Path, row: Mapping[str, Any], tuned: Tuned, dataset: Dataset, training: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Judge a subnet whose `training` is described and write RUN/models/<id>/; give what model.json says."""
-    architecture = Architecture.from_json(row["architecture"])
+def write_finetuned(run: Run, row: FrontMember, tuned: Tuned, dataset: Dataset, training: JsonObject) -> JsonObject:
+    """Judge a subnet whose `training` is described and write RUN/models/<id>/; return what model.json says."""
+    architecture = row.architecture
     model = deployed(tuned.model)
     described = {
         "id": architecture.id,
@@ -117,18 +127,18 @@ def write_finetuned(
         "num_classes": dataset.num_classes,
         **training,
         **described_bits(architecture, model, tuned.parent, dataset),
-        "inherited_accuracy": row["accuracy"],
+        "inherited_accuracy": row.accuracy,
         "validation_accuracy": model_accuracy(model, dataset.validation()),
         "accuracy": model_accuracy(model, dataset.test()),
-        **{name: row[name] for name in ("latency_ms", "latency_low_ms", "latency_high_ms", "provenance")},
-        **{name: row[name] for name in ("num_params", "macs", "size_bytes")},
+        **{name: getattr(row, name) for name in ("latency_ms", "latency_low_ms", "latency_high_ms", "provenance")},
+        **{name: getattr(row, name) for name in ("num_params", "macs", "size_bytes")},
     }
-    write_model(run / "models" / architecture.id, model, described)
+    write_model(run.model(architecture.id), model, described)
     return described
 
 
 def deployed(trained: nn.Module) -> Subnet:
-    """Give a trained subnet as it leaves: norms folded, biases of integer layers as their kernels round them."""
+    """Return a trained subnet as it leaves: norms folded, biases of integer layers as their kernels round them."""
     assert isinstance(trained, Subnet)
     model = copy.deepcopy(trained)
     fold_norms(model)
@@ -136,10 +146,8 @@ def deployed(trained: nn.Module) -> Subnet:
     return model
 
 
-def described_bits(
-    architecture: Architecture, trained: nn.Module, parent: nn.Module, dataset: Dataset
-) -> dict[str, Any]:
-    """Say for model.json what bits cost and what of the network runs on codes; nothing for a float network."""
+def described_bits(architecture: Architecture, trained: nn.Module, parent: nn.Module, dataset: Dataset) -> JsonObject:
+    """Return for model.json what bits cost and what of the network runs on integers; nothing for a float network."""
     if not has_bits(architecture):
         return {}
     shape = (1, 3, architecture.resolution, architecture.resolution)
@@ -152,7 +160,7 @@ def described_bits(
     }
 
 
-def write_model(folder: Path, model: Subnet, described: dict[str, Any]) -> None:
+def write_model(folder: Path, model: Subnet, described: JsonObject) -> None:
     """Write model.safetensors, model.onnx, recipe.yaml and, last, model.json of a model as it leaves."""
     shape = (1, 3, model.resolution, model.resolution)
     write_bytes(folder / "model.safetensors", save_checked(model.state_dict()))
@@ -161,14 +169,14 @@ def write_model(folder: Path, model: Subnet, described: dict[str, Any]) -> None:
     write_json(folder / "model.json", described)
 
 
-def yaml_of(settings: Mapping[str, Any]) -> str:
+def yaml_of(settings: JsonObject) -> str:
     """Write settings as YAML, in their order."""
     import yaml
 
     return yaml.safe_dump(dict(settings), sort_keys=False)
 
 
-def load_model(folder: Path) -> tuple[Subnet, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[Subnet, JsonObject]:
     """Load a fine-tuned subnet, norms folded, in eval mode, with what model.json says."""
     described = read_json(folder / "model.json")
     model = build_subnet(Architecture.from_dict(described["architecture"]), described["num_classes"])
@@ -178,3 +186,12 @@ def load_model(folder: Path) -> tuple[Subnet, dict[str, Any]]:
         raise NasError(f"{folder}/model.safetensors does not fit its model.json", "Fine-tune it again: nas finetune")
     model.load_state_dict(tensors)
     return model, described
+
+
+def finetune_lines(outcome: FinetuneOutcome) -> list[str]:
+    """Return in words what each network has reached."""
+    return [
+        f"{model['id']}: {model['accuracy']:.2%} on the test split after {model['epochs']} epochs "
+        f"(inherited {model['inherited_accuracy']:.2%} on validation), {described_row(model, outcome.table)}"
+        for model in outcome.models
+    ]

@@ -15,17 +15,17 @@ from nas.hardware.prediction.data_sheet import device_name, load_spec, spec_file
 from nas.hardware.table.catalogue import DEFAULT_SPACE
 from nas.hardware.table.latency_table import LatencyTable
 from nas.progress import Console
-from nas.run.folder import find_run
-from nas.run.space import run_space
+from nas.run.run import Run
 from nas.shipped import user_tables
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
+from nas.workflows.requests import ProfileRequest
 
 
 def space_to_measure(space: str, data: str | None, run: Path | None) -> SearchSpace:
     """Give the space to measure: that of a run, or a named one with the classes of a data set."""
     if run is not None:
-        return run_space(find_run(run))
+        return Run.find(run).space()
     if data is None:
         return SearchSpace.load(space)
     from nas.data.datasets import load_dataset
@@ -72,14 +72,15 @@ def plan_for(device: Device, backend: str | None, dtype: str | None, **rest: Any
     return Plan(backend=chosen, dtype=dtype, **rest)
 
 
-def profile_device(*, device: Device, space: SearchSpace, plan: Plan, resume: bool, console: Console) -> dict[str, Any]:
-    """Measure and validate a latency table for `device`, which is this machine; give what the validation says."""
+def profile_device(request: ProfileRequest, console: Console) -> dict[str, Any]:
+    """Measure and validate a latency table for this machine; return what the validation says."""
+    device, space, plan = request.device, request.space, request.plan
     check_plan(plan, device)
     path = table_path(device, space, plan)
     part = f"about {plan.sample} of " if plan.sample else ""
     what = f"{part}{len(space.operators())} blocks of {space.name} and {plan.networks} networks"
     console.say(f"measuring {what} on the {'CPU' if device.kind == 'cpu' else 'GPU'} of this machine, {plan.backend}")
-    table = run_profile(space, device, plan, path, resume, console)
+    table = run_profile(request, path, console)
     validation = table.header["validation"]
     found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows), "device": device.name}
     found["measured_rows"] = sum(row.provenance == "measured" for row in table.rows.values())
@@ -89,9 +90,7 @@ def profile_device(*, device: Device, space: SearchSpace, plan: Plan, resume: bo
     return found
 
 
-def run_profile(
-    space: SearchSpace, device: Device, plan: Plan, path: Path, resume: bool, console: Console
-) -> LatencyTable:
+def run_profile(request: ProfileRequest, path: Path, console: Console) -> LatencyTable:
     """Measure a table with progress in per cent."""
     with console.task("profile", 100) as advance:
 
@@ -100,7 +99,7 @@ def run_profile(
             share = done / total if total else 1.0  # --validate 0: there are none to measure again
             advance(int(90 + 10 * share if what == "networks again" else 90 * share), what)
 
-        return profile(space, device, plan, path, resume=resume, progress=show)
+        return profile(request.space, request.device, request.plan, path, resume=request.resume, progress=show)
 
 
 def table_path(device: Device, space: SearchSpace, plan: Plan) -> Path:

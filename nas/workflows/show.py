@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError, did_you_mean
-from nas.files import read_json, read_jsonl
+from nas.files import JsonObject, read_jsonl
 from nas.hardware.prediction.data_sheet import DeviceSpec, device_name, load_spec, spec_files
-from nas.run.folder import RUNS, find_run, run_names
+from nas.run.folder import RUNS
+from nas.run.run import Run, all_runs
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.kinds import check_blocks
@@ -20,7 +21,7 @@ from nas.space.space_file import shipped_spaces
 from nas.units import format_count
 
 
-def show(thing: str | None, name: str | None, *, now: datetime, **asked: Any) -> dict[str, Any]:
+def show(thing: str | None, name: str | None, *, now: datetime, **asked: Any) -> JsonObject:
     """Describe a space, device, architecture or run; without a name list them, without a thing list all there is.
 
     `asked` of a device, `model`, `batch` and `dtype`, prices a timm model on it. Ages are those at `now`.
@@ -34,7 +35,7 @@ def show(thing: str | None, name: str | None, *, now: datetime, **asked: Any) ->
     return SHOWN[thing](name, now)
 
 
-def show_space(name: str | None, now: datetime) -> dict[str, Any]:
+def show_space(name: str | None, now: datetime) -> JsonObject:
     """Size of a space and the costs of its ends."""
     if name is None:
         return {"spaces": {each: f"{SearchSpace.load(each).size:.3g} architectures" for each in shipped_spaces()}}
@@ -60,7 +61,7 @@ def describe_cost(architecture: Architecture, num_classes: int) -> str:
     return f"{format_count(cost.num_params)} parameters, {format_count(cost.macs)} MACs"
 
 
-def show_device(name: str | None, now: datetime) -> dict[str, Any]:
+def show_device(name: str | None, now: datetime) -> JsonObject:
     """The latency table of a device, with provenance, age and validation, and its data sheet."""
     from nas.hardware.device import foreign, known_devices, this_machine
     from nas.hardware.table.catalogue import tables_here
@@ -99,7 +100,7 @@ def show_device(name: str | None, now: datetime) -> dict[str, Any]:
     }
 
 
-def table_line(header: dict[str, Any], now: datetime) -> str:
+def table_line(header: JsonObject, now: datetime) -> str:
     """A table in a line: what it holds for, where it comes from, when, and how it was judged."""
     found = f"{header['backend']} {header['dtype']} batch {header['batch']}, {header['space']}: {header['provenance']}"
     if "date" in header:
@@ -127,7 +128,7 @@ def sheet_line(spec: DeviceSpec) -> str:
 
 def show_model(
     thing: str, device: str | None, *, model: str | None = None, batch: int | None = None, dtype: str | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """The predicted latency of a timm model on a device that is not at hand, with its parameters and MACs."""
     if thing != "device" or device is None or model is None:
         raise NasError(
@@ -166,10 +167,9 @@ def show_model(
     }
 
 
-def show_architecture(name: str | None, now: datetime) -> dict[str, Any]:
-    """An architecture, given as its JSON or as the id of a member of the newest front."""
-    from nas.run.picks import pick_rows, read_front
-    from nas.run.space import run_space
+def show_architecture(name: str | None, now: datetime) -> JsonObject:
+    """Return an architecture, given as its JSON or as the id of a member of the newest front."""
+    from nas.run.picks import pick_rows
 
     if name is None:
         raise NasError("which architecture?", "nas show architecture ID, with an id of the front, or its JSON")
@@ -177,39 +177,35 @@ def show_architecture(name: str | None, now: datetime) -> dict[str, Any]:
         architecture = Architecture.from_json(name)
         check_blocks(architecture)
         return {"id": architecture.id, "architecture": architecture.to_dict(), "cost": describe_cost(architecture, 10)}
-    run = find_run(None)
-    row = dict(pick_rows(read_front(run), [name])[0])
-    architecture = Architecture.from_json(row.pop("architecture"))
-    return {
-        **row,
-        "cost": describe_cost(architecture, run_space(run).num_classes),
-        "architecture": architecture.to_dict(),
-    }
+    run = Run.find()
+    (row,) = pick_rows(run.newest_search().front(), [name])[:1]
+    figures = {column: value for column, value in row.to_row().items() if column != "architecture"}
+    cost = describe_cost(row.architecture, run.space().num_classes)
+    return {**figures, "cost": cost, "architecture": row.architecture.to_dict()}
 
 
-def show_run(name: str | None, now: datetime) -> dict[str, Any]:
-    """A run: what it was made with and what it holds."""
+def show_run(name: str | None, now: datetime) -> JsonObject:
+    """Return what a run was made with and what it holds; without a name, a line for each run."""
     if name is None:
-        return {"runs": {run: run_line(RUNS / run) for run in run_names()}}
-    run = find_run(Path(name) if Path(name).exists() else Path("runs") / name)
-    manifest = read_json(run / "run.json")
-    rows = read_jsonl(run / "training.jsonl")
+        return {"runs": {run.path.name: run_line(run) for run in all_runs()}}
+    run = Run.find(Path(name) if Path(name).exists() else RUNS / name)
+    manifest = run.manifest.to_json()
+    rows = read_jsonl(run.log_path)
     kept = ("command", "created", "seed", "space", "data", "recipe", "versions")
     return {
         "run": str(run),
-        **{key: manifest[key] for key in kept if key in manifest},
+        **{key: manifest[key] for key in kept},
         "training": rows[-1] if rows else "not trained yet",
-        "searches": sorted(path.parent.name for path in run.glob("search/*/front.json")),
-        "models": sorted(path.parent.name for path in run.glob("models/*/model.json")),
+        "searches": [search.path.name for search in run.searches()],
+        "models": [folder.name for folder in run.models()],
     }
 
 
-def run_line(run: Path) -> str:
-    """A run in a line: its space and data, when it was begun, how far it came."""
-    manifest = read_json(run / "run.json")
-    rows = read_jsonl(run / "training.jsonl")
-    searches = sorted(path.parent.name for path in run.glob("search/*/front.json"))
-    parts = [f"{manifest['space']} on {manifest['data']}, {manifest['created'][:16].replace('T', ' ')}"]
+def run_line(run: Run) -> str:
+    """Return a run in a line: its space and data, when it was begun, how far it came."""
+    manifest, rows = run.manifest, read_jsonl(run.log_path)
+    searches = [search.path.name for search in run.searches()]
+    parts = [f"{manifest.space} on {manifest.data}, {manifest.created[:16].replace('T', ' ')}"]
     parts.append(f"{rows[-1]['epoch']} epochs" if rows else "not trained yet")
     parts += [f"searched for {', '.join(searches)}"] if searches else []
     return "; ".join(parts)

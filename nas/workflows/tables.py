@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from nas.errors import NasError
-from nas.files import read_json
 from nas.hardware.prediction.data_sheet import device_name, load_spec, spec_files
 from nas.hardware.table.catalogue import preference, tables_here, title
 from nas.hardware.table.latency_table import LatencyTable, check_space
 from nas.hardware.table.table_file import write_table
 from nas.progress import Console
-from nas.run.space import run_space
+from nas.run.run import Run
+from nas.run.search import Search
+from nas.run.search_settings import ANY_TABLE, TableChoice
 from nas.shipped import user_tables
 from nas.space.search_space import SearchSpace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableChoice:
-    """Which table of a device is meant; what is None comes from the device's default table."""
-
-    backend: str | None = None
-    dtype: str | None = None
-    batch: int | None = None
-
-    def fits(self, header: Mapping[str, Any]) -> bool:
-        """Say whether a table is as asked for."""
-        return all(value is None or header[name] == value for name, value in asdict(self).items())
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items() if value is not None)
-
-
-ANY = TableChoice()
+def fits(choice: TableChoice, header: Mapping[str, Any]) -> bool:
+    """Whether a table is as asked for."""
+    return all(value is None or header[name] == value for name, value in asdict(choice).items())
 
 
 def table_of(
-    device: str, space: SearchSpace, console: Console, *, choice: TableChoice = ANY, measured_only: bool = False
+    device: str, space: SearchSpace, console: Console, *, choice: TableChoice = ANY_TABLE, measured_only: bool = False
 ) -> LatencyTable:
     """Load the table of exactly this space, measured before predicted; predict one where only a data sheet is at hand.
 
@@ -47,7 +33,7 @@ def table_of(
     and with `measured_only` where there is no table of which every row is measured.
     """
     of_space = [(path, header) for path, header in tables_here(device) if header["space_hash"] == space.hash]
-    tables = [(path, header) for path, header in of_space if choice.fits(header)]
+    tables = [(path, header) for path, header in of_space if fits(choice, header)]
     if measured_only and tables:
         origins = sorted({header["provenance"] for _, header in tables})
         tables = [(path, header) for path, header in tables if header["provenance"] == "measured"]
@@ -105,8 +91,7 @@ def predicted_table(device: str, space: SearchSpace, choice: TableChoice, consol
     return LatencyTable.load(stem.with_name(f"{stem.name}.json"))
 
 
-def searched_table(run: Path, folder: Path) -> LatencyTable:
-    """Load the table that the search in `folder` of a run was made with."""
-    settings = read_json(folder / "search.json")
-    choice = TableChoice(**settings.get("table", {}))
-    return table_of(settings["device"], run_space(run), Console(quiet=True), choice=choice)
+def searched_table(run: Run, search: Search) -> LatencyTable:
+    """Load the table that a search of a run was made with."""
+    record = search.record()
+    return table_of(record.device, run.space(), Console(quiet=True), choice=record.settings.table)

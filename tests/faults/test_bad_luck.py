@@ -18,12 +18,12 @@ import torch
 from nas.errors import NasError
 from nas.files import locked, write_json
 from nas.progress import Console
-from nas.run.evaluations import front_in, read_evaluations
-from nas.run.folder import create_run, find_run, latest_search, write_manifest
+from nas.run.run import Run
+from nas.run.search_settings import Limits, SearchSettings
 from nas.search.loop import search
 from nas.search.problem import Objective
 from nas.space.search_space import SearchSpace
-from nas.workflows.search.command import Limits, SearchSettings
+from nas.workflows.requests import SearchRequest
 from nas.workflows.search.command import search as search_run
 from nas.workflows.search.inherited_accuracy import InheritedAccuracy
 
@@ -33,8 +33,8 @@ SEARCHED = ("front.csv", "front.json", "hypervolume.csv", "evaluations.jsonl")
 
 def search_toy(budget: int = 20, resume: bool = False) -> dict[str, Any]:
     settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=budget)
-    rest: dict[str, Any] = {"measured_only": False, "dry_run": False, "console": Console(quiet=True)}
-    return search_run(run=RUN, devices=["cpu"], settings=settings, resume=resume, **rest)
+    request = SearchRequest(run=RUN, devices=["cpu"], settings=settings, resume=resume)
+    return search_run(request, Console(quiet=True)).to_json()
 
 
 def outcome() -> list[bytes]:
@@ -141,11 +141,12 @@ def test_a_candidate_that_memory_does_not_suffice_for_has_failed_and_the_search_
 ) -> None:
     monkeypatch.setattr("nas.workflows.search.command.InheritedAccuracy", Counting)
     search_toy(budget=30)
-    rows, expected = read_evaluations(RUN / "search/cpu"), outcome()
-    failed = [row for row in rows if too_large(row["id"])]
-    assert failed and len(rows) == len({row["id"] for row in rows}) == 30
-    assert all((row["accuracy"] is None) == (row in failed) for row in rows)
-    assert not {row["id"] for row in failed} & {row["id"] for row in front_in(RUN / "search/cpu")}
+    search = Run(RUN).search("cpu")
+    rows, expected = search.evaluations(), outcome()
+    failed = [row for row in rows if too_large(row.id)]
+    assert failed and len(rows) == len({row.id for row in rows}) == 30
+    assert all(row.failed == too_large(row.id) for row in rows)
+    assert not {row.id for row in failed} & {row.id for row in search.front()}
     log = RUN / "search/cpu/evaluations.jsonl"
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:17]))
     (RUN / "search/cpu/front.json").unlink()
@@ -157,7 +158,7 @@ def test_a_candidate_that_memory_does_not_suffice_for_has_failed_and_the_search_
 def test_pytorch_running_out_of_memory_is_known_by_all_its_names(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, allocator: str
 ) -> None:
-    judge = InheritedAccuracy(RUN)
+    judge = InheritedAccuracy(Run(RUN))
 
     def starved(*given: Any) -> int:
         if allocator == "torch":
@@ -173,7 +174,7 @@ def test_pytorch_running_out_of_memory_is_known_by_all_its_names(
 
 
 def test_weights_that_give_no_finite_logits_are_a_failure_and_not_an_accuracy_by_chance(workspace: Path) -> None:
-    judge = InheritedAccuracy(RUN)
+    judge = InheritedAccuracy(Run(RUN))
     supernet, _, _ = judge.load()
     largest = supernet.space.largest()
     with torch.no_grad():
@@ -218,11 +219,11 @@ def test_a_clock_that_goes_back_changes_neither_the_newest_run_nor_the_newest_se
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for year in (2026, 2025):  # the second is made after the first
-        run = create_run(None, "train-supernet", datetime(year, 1, 1))
-        write_manifest(run, "nas", 0, {}, datetime(year, 1, 1), {})
-    assert find_run(None) == Path("runs/2025-01-01-000000-train-supernet")
+        run = Run.create(None, "train-supernet", datetime(year, 1, 1))
+        write_json(run.path / "run.json", {"created": f"{year}", "number": run.next_number()})
+    assert Run.find() == Run(Path("runs/2025-01-01-000000-train-supernet"))
     for device, time in (("phone", 2000), ("cpu", 1000)):
-        write_json(run / "search" / device / "search.json", {})
-        write_json(run / "search" / device / "front.json", {"number": 2000 - time})
-        os.utime(run / "search" / device / "front.json", (time, time))
-    assert latest_search(run) == run / "search/cpu"
+        write_json(run.search(device).record_path, {})
+        write_json(run.search(device).summary_path, {"number": 2000 - time})
+        os.utime(run.search(device).summary_path, (time, time))
+    assert run.newest_search() == run.search("cpu")

@@ -23,7 +23,7 @@ from nas.errors import NasError
 from nas.files import read_json, sealed, write_csv, write_json, write_text
 from nas.hardware.prediction.data_sheet import read_spec
 from nas.nn.timm_model import build_reference, parse_reference, weights_file
-from nas.run.models import load_supernet
+from nas.run.run import load_supernet
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import load_space
 from nas.workflows.compare.comparison_table import COLUMNS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nas.errors import NasError
 from nas.files import append_jsonl, locked, read_json, read_jsonl, write_bytes, write_csv, write_json, write_text
 from nas.run import folder
-from nas.run.folder import create_run, find_run, latest_search, run_names, write_config, write_manifest
+from nas.run.folder import create_run, find_run, run_names
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 
@@ -62,24 +62,6 @@ def test_a_run_that_is_not_there_is_refused_with_those_that_are():
     make_run("one", "2026")
     with pytest.raises(NasError, match="Runs here: one"):
         find_run(Path("runs/two"))
-
-
-def test_the_manifest_says_versions_and_machine():
-    write_manifest(Path("run"), "nas train-supernet --space toy", 7, {"space": "toy"}, NOW, {"model": "a CPU"})
-    manifest = read_json(Path("run/run.json"))
-    assert manifest["schema_version"] == 1
-    assert manifest["command"] == "nas train-supernet --space toy"
-    assert (manifest["seed"], manifest["space"], manifest["created"]) == (7, "toy", "2026-01-02T03:04:05")
-    assert manifest["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert manifest["machine"] == {"model": "a CPU"}
-
-
-def test_a_configuration_is_read_back():
-    from nas.config import read_config
-
-    options = {"space": "toy", "seed": 3, "settings": {"learning_rate": 1e-3}}
-    write_config(Path("run"), options)
-    assert read_config(Path("run/config.yaml")) == options
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(monkeypatch):
@@ -194,14 +176,3 @@ def test_the_lock_is_released_when_the_work_fails():
         raise KeyError
     with locked(Path("run")):
         assert Path("run").is_dir()
-
-
-def test_the_newest_finished_search_is_found():
-    run = make_run("one", "2026")
-    with pytest.raises(NasError, match=r"no finished search.*nas search"):
-        latest_search(run)
-    for age, device in enumerate(("cpu", "phone", "gpu")):
-        write_json(run / "search" / device / "front.json", {})
-        os.utime(run / "search" / device / "front.json", (1000 - age, 1000 - age))
-    (run / "search" / "unfinished").mkdir()
-    assert latest_search(run) == run / "search" / "cpu"

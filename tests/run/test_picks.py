@@ -1,17 +1,20 @@
+from types import SimpleNamespace
+
 import pytest
 
 from nas.errors import NasError
 from nas.run.picks import pick_rows
 
-FRONT = [
-    {"id": "aaa", "accuracy": 0.50, "latency_ms": 1.0},
-    {"id": "bbb", "accuracy": 0.90, "latency_ms": 1.2},
-    {"id": "ccc", "accuracy": 0.91, "latency_ms": 4.0},
-]
+
+def row(identity, accuracy, latency_ms):
+    return SimpleNamespace(id=identity, accuracy=accuracy, latency_ms=latency_ms)
+
+
+FRONT = [row("aaa", 0.50, 1.0), row("bbb", 0.90, 1.2), row("ccc", 0.91, 4.0)]
 
 
 def ids(*picks, front=FRONT):
-    return [row["id"] for row in pick_rows(front, picks)]
+    return [row.id for row in pick_rows(front, picks)]
 
 
 def test_picks_are_found_by_what_they_mean():
@@ -27,7 +30,7 @@ def test_a_member_picked_twice_comes_once_in_the_order_asked():
 
 
 def test_the_best_of_equals_is_the_fastest():
-    assert ids("best", front=[*FRONT, {"id": "ddd", "accuracy": 0.91, "latency_ms": 2.0}]) == ["ddd"]
+    assert ids("best", front=[*FRONT, row("ddd", 0.91, 2.0)]) == ["ddd"]
 
 
 @pytest.mark.parametrize("pick", ["best", "knee", "smallest", "all"])

@@ -3,25 +3,45 @@ from types import SimpleNamespace
 import pytest
 
 from nas.errors import NasError
-from nas.files import write_json
-from nas.run.staleness import check_table, check_weights, digest
+from nas.run.run import Run
+from nas.run.search import Search, SearchRecord
+from nas.run.search_settings import SearchSettings
+from nas.run.staleness import check_table, check_weights
 from nas.workflows.compare.command import common_recipe
 
 
+def recorded(run: Run, table_sha256: str = "a") -> Search:
+    """Return the search of a run that was made from its present weights."""
+    search = run.search("cpu")
+    search.write_record(
+        SearchRecord(
+            device="cpu",
+            settings=SearchSettings(),
+            after=(),
+            weights_sha256=run.weights_digest(),
+            table_sha256=table_sha256,
+        )
+    )
+    return search
+
+
 def test_a_search_of_other_weights_is_refused_with_the_remedy(tmp_path):
-    (tmp_path / "supernet.safetensors").write_bytes(b"first")
-    write_json(tmp_path / "search.json", {"weights_sha256": digest(tmp_path / "supernet.safetensors")})
-    check_weights(tmp_path, tmp_path)
-    (tmp_path / "supernet.safetensors").write_bytes(b"trained further")
+    run = Run(tmp_path)
+    run.weights_path.write_bytes(b"first")
+    search = recorded(run)
+    check_weights(run, search)
+    run.weights_path.write_bytes(b"trained further")
     with pytest.raises(NasError, match=r"changed since the search.*Search again"):
-        check_weights(tmp_path, tmp_path)
+        check_weights(run, search)
 
 
 def test_a_search_by_another_table_is_refused_with_the_remedy(tmp_path):
-    write_json(tmp_path / "search.json", {"table_sha256": "a"})
-    check_table(SimpleNamespace(header={"csv_sha256": "a", "device": "cpu"}), tmp_path)
+    run = Run(tmp_path)
+    run.weights_path.write_bytes(b"weights")
+    search = recorded(run)
+    check_table(SimpleNamespace(header={"csv_sha256": "a", "device": "cpu"}), search)
     with pytest.raises(NasError, match=r"table of 'cpu' has changed.*Search again"):
-        check_table(SimpleNamespace(header={"csv_sha256": "b", "device": "cpu"}), tmp_path)
+        check_table(SimpleNamespace(header={"csv_sha256": "b", "device": "cpu"}), search)
 
 
 def test_one_comparison_has_one_recipe():

@@ -17,20 +17,14 @@ RECIPE = ["epochs=1", "batch_size=128", "ema_share=0.1"]
 def searched_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose run has a finished search for `cpu` over the whole toy space."""
     from nas.progress import Console
-    from nas.workflows.search.command import Limits, SearchSettings, search
+    from nas.run.search_settings import Limits, SearchSettings
+    from nas.workflows.requests import SearchRequest
+    from nas.workflows.search.command import search
 
     folder = shutil.copytree(trained_folder, tmp_path_factory.mktemp("searched") / "folder")
     settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=100)
     with contextlib.chdir(folder):
-        search(
-            run=RUN,
-            devices=["cpu"],
-            settings=settings,
-            measured_only=False,
-            resume=False,
-            dry_run=False,
-            console=Console(quiet=True),
-        )
+        search(SearchRequest(run=RUN, devices=["cpu"], settings=settings), Console(quiet=True))
     return folder
 
 
@@ -39,13 +33,13 @@ def finetuned(searched_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     """A folder whose run has its most accurate and its fastest subnet fine-tuned, and what the workflow gave."""
     from nas.progress import Console
     from nas.workflows.finetune import finetune
+    from nas.workflows.requests import FinetuneRequest
 
     folder = shutil.copytree(searched_folder, tmp_path_factory.mktemp("finetuned") / "folder")
     with contextlib.chdir(folder):
         picks = ["best", "smallest"]
-        return folder, finetune(
-            run=RUN, picks=picks, seed=0, settings={}, overrides=RECIPE, console=Console(quiet=True)
-        )
+        request = FinetuneRequest(run=RUN, picks=picks, overrides=RECIPE)
+        return folder, finetune(request, Console(quiet=True)).to_json()
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +47,13 @@ def compared(finetuned: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.Te
     """A folder whose run is compared with resnet10t at 32 x 32 pixels, and what the workflow gave."""
     from nas.progress import Console
     from nas.workflows.compare.command import compare
+    from nas.workflows.requests import CompareRequest
 
     folder = shutil.copytree(finetuned[0], tmp_path_factory.mktemp("compared") / "folder")
     with contextlib.chdir(folder):
         models = ["resnet10t@32"]
-        return folder, compare(run=RUN, device="cpu", models=models, seed=0, console=Console(quiet=True))
+        request = CompareRequest(run=RUN, device="cpu", models=models)
+        return folder, compare(request, Console(quiet=True)).to_json()
 
 
 @pytest.fixture

@@ -13,16 +13,19 @@ from nas.evaluation.ranking import rank_agreement
 from nas.files import read_json
 from nas.progress import Console
 from nas.report.ranking import ranking_sentence
+from nas.run.run import Run
 from nas.workflows.audit import audit, audit_lines, failed_checks
 from nas.workflows.report import gather
+from nas.workflows.requests import AuditRequest
 
 QUIET = Console(quiet=True)
 SETTINGS = {"epochs": 1, "batch_size": 128}
 
 
 def run_audit(**asked: Any) -> dict[str, Any]:
-    usual = {"run": Path("runs/tiny"), "subnets": 4, "presets": False, "device": None, "seeds": 1, "seed": 0}
-    return audit(**{**usual, "settings": SETTINGS, "overrides": [], "console": QUIET, **asked})
+    console = asked.pop("console", QUIET)
+    request = AuditRequest(**{"run": Path("runs/tiny"), "subnets": 4, "settings": SETTINGS, **asked})
+    return audit(request, console).to_json()
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -87,11 +90,10 @@ def test_an_audit_that_was_killed_goes_on_and_repeats_nothing(workspace: Path, s
 
 def test_presets_are_audited_by_name(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nas.space.preset import Preset
-    from nas.workflows import audit as module
 
-    space = module.run_space(Path("runs/tiny"))
+    space = Run(Path("runs/tiny")).space()
     named_space = replace(space, presets={"big": Preset("big", space.largest(), "by hand")})
-    monkeypatch.setattr(module, "run_space", lambda run: named_space)
+    monkeypatch.setattr(Run, "space", lambda run: named_space)
     named = {row["id"]: row["preset"] for row in run_audit(presets=True)["networks"]}
     assert named[space.largest().id] == "big"
 
@@ -131,12 +133,12 @@ def test_without_a_table_networks_are_spread_over_macs_and_no_latency_is_claimed
 def test_the_report_shows_the_audit_and_refuses_one_of_other_weights(finished: Path) -> None:
     from nas.errors import NasError
 
-    assert gather(Path("runs/tiny")).audit == {}
+    assert gather(Run(Path("runs/tiny"))).audit == {}
     found = run_audit(subnets=3)
-    shown = gather(Path("runs/tiny")).audit
+    shown = gather(Run(Path("runs/tiny"))).audit
     assert shown["ranking"] == found["ranking"]
     assert f"Kendall tau {found['ranking']['kendall_tau']:.2f}" in ranking_sentence(shown)
     weights = Path("runs/tiny/supernet.safetensors")
     weights.write_bytes(weights.read_bytes() + b" ")
     with pytest.raises(NasError, match=r"changed since its audit.*nas audit"):
-        gather(Path("runs/tiny"))
+        gather(Run(Path("runs/tiny")))

@@ -15,11 +15,13 @@ from nas.export.kernels import integer_kernels
 from nas.hardware.backends import onnxruntime as onnx_runtime
 from nas.hardware.table.latency_table import LatencyTable
 from nas.progress import Console
+from nas.run.search_settings import Limits, SearchSettings
 from nas.space.bits import uniform
 from nas.workflows.compare.command import compare
 from nas.workflows.finetune import finetune, load_model
-from nas.workflows.search.command import Limits, SearchSettings, search
-from nas.workflows.search.initial import seeds
+from nas.workflows.requests import CompareRequest, FinetuneRequest, SearchRequest, TrainRequest
+from nas.workflows.search.command import search
+from nas.workflows.search.initial import initial_architectures
 from nas.workflows.train_supernet.command import train_supernet
 
 RUN = Path("runs/bits")
@@ -33,13 +35,10 @@ def searched(toy_bits, toy_bits_file, write_toy_table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_toy_table(tmp_path, space=toy_bits, dtype="int8")
     recipe = ["epochs=2", "learning_rate=0.01", "ema_share=0.1"]
-    train_supernet(
-        **{"space": str(toy_bits_file), "data": "digits", "run": RUN, "seed": 0, "resume": False},
-        **{"overrides": recipe, "settings": {}, "now": datetime(2026, 1, 1), "console": QUIET},
-    )
+    now = datetime(2026, 1, 1)
+    train_supernet(TrainRequest(space=str(toy_bits_file), data="digits", run=RUN, overrides=recipe, now=now), QUIET)
     settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=20)
-    asked = {"devices": ["cpu"], "settings": settings, "measured_only": False, "resume": False, "dry_run": False}
-    search(run=RUN, console=QUIET, **asked)
+    search(SearchRequest(run=RUN, devices=["cpu"], settings=settings), QUIET)
     front = json.loads((RUN / "search/cpu/front.json").read_text())["front"]
     coded = [row["id"] for row in front if '"bits":8' in row["architecture"] or '"bits":4' in row["architecture"]]
     assert coded
@@ -48,7 +47,7 @@ def searched(toy_bits, toy_bits_file, write_toy_table, tmp_path, monkeypatch):
 
 def test_a_search_over_bits_begins_with_its_ends_in_every_uniform_width(toy_bits, write_toy_table, tmp_path):
     table = LatencyTable.load(f"{write_toy_table(tmp_path, space=toy_bits, dtype='int8')}.csv")
-    first = seeds(table.over(toy_bits))
+    first = initial_architectures(table.over(toy_bits))
     assert len(set(first)) == len(first) and all(each in toy_bits for each in first)
     for end in first[0], toy_bits.smallest(), toy_bits.largest():
         assert {uniform(toy_bits, end, bits) for bits in ("fp", 8, 4)} <= set(first)
@@ -64,7 +63,7 @@ def test_a_pick_with_bits_is_trained_exported_and_measured_as_integers_and_hand_
 ):
     picked = searched[0]
     recipe = ["epochs=1", "batch_size=128", "ema_share=0.1"]
-    finetune(run=RUN, picks=[picked], seed=0, settings={}, overrides=recipe, console=QUIET)
+    finetune(FinetuneRequest(run=RUN, picks=[picked], overrides=recipe), QUIET)
 
     folder = RUN / "models" / picked
     model, described = load_model(folder)
@@ -88,7 +87,7 @@ def test_a_pick_with_bits_is_trained_exported_and_measured_as_integers_and_hand_
         return run_onnx(model, shape)
 
     monkeypatch.setattr(onnx_runtime, "run_onnx", watched)
-    compare(run=RUN, device="cpu", models=["resnet10t@32"], seed=0, console=QUIET)
+    compare(CompareRequest(run=RUN, device="cpu", models=["resnet10t@32"]), QUIET)
     assert file in opened  # what was measured is what was kept
     with (RUN / "compare.csv").open(newline="") as lines:
         rows = {row["id"]: row for row in csv.DictReader(lines)}

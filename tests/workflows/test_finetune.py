@@ -14,8 +14,8 @@ from nas.hardware.table.table_file import read_table
 from nas.progress import Console
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
-from nas.workflows import finetune as module
 from nas.workflows.finetune import finetune, load_model
+from nas.workflows.requests import FinetuneRequest
 
 RUN = Path("runs/tiny")
 
@@ -25,7 +25,7 @@ def front():
 
 
 def run_finetune(*picks, overrides=("epochs=1", "batch_size=256")):
-    return finetune(run=RUN, picks=picks, seed=0, settings={}, overrides=overrides, console=Console(quiet=True))
+    return finetune(FinetuneRequest(run=RUN, picks=picks, overrides=overrides), Console(quiet=True)).to_json()
 
 
 def test_every_model_has_the_files_of_the_contract(finished, finetuned):
@@ -83,7 +83,7 @@ def test_the_test_split_is_read_once_per_model(finished, monkeypatch):
         dataset = load_dataset(name, seed)
         return dataclasses.replace(dataset, make_test=lambda: reads.append(name) or dataset.make_test())
 
-    monkeypatch.setattr(module, "load_dataset", counted)
+    monkeypatch.setattr("nas.data.datasets.load_dataset", counted)
     assert len(run_finetune("knee", overrides=["epochs=1", "batch_size=512"])["models"]) == 1
     assert reads == ["digits"]
 

@@ -16,6 +16,7 @@ from nas.workflows.profile import (
     space_to_measure,
     table_path,
 )
+from nas.workflows.requests import ProfileRequest
 
 
 @pytest.fixture(autouse=True)
@@ -25,13 +26,8 @@ def here(tmp_path, monkeypatch):
 
 def test_a_measured_table_can_be_searched_with(capsys):
     plan = Plan(networks=0, rounds=1, samples=1)
-    found = profile_device(
-        device=device_here("box"),
-        space=space_to_measure("toy", "digits", None),
-        plan=plan,
-        resume=False,
-        console=Console(quiet=True),
-    )
+    request = ProfileRequest(device=device_here("box"), space=space_to_measure("toy", "digits", None), plan=plan)
+    found = profile_device(request, Console(quiet=True))
     assert found["rows"] == 22
     assert found["passed"]
     space = SearchSpace.load("toy")
@@ -45,13 +41,8 @@ def test_a_measured_table_can_be_searched_with(capsys):
 @pytest.mark.slow
 def test_a_measured_table_is_validated_on_networks_it_was_not_fitted_to():
     plan = Plan(networks=14)
-    found = profile_device(
-        device=device_here("cpu"),
-        space=space_to_measure("toy", None, None),
-        plan=plan,
-        resume=False,
-        console=Console(quiet=True),
-    )
+    request = ProfileRequest(device=device_here("cpu"), space=space_to_measure("toy", None, None), plan=plan)
+    found = profile_device(request, Console(quiet=True))
     assert (found["n"], found["n_fit"]) == (4, 10)
     assert found["mape"] < 0.5
     assert {"kendall_tau", "noise_mape", "macs_mape", "macs_tau"} <= set(found)

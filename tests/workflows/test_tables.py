@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nas.errors import NasError
 from nas.progress import Console
+from nas.run.search_settings import Limits, SearchSettings
 from nas.space.search_space import SearchSpace
-from nas.workflows.search.command import Limits, SearchSettings, search
+from nas.workflows.requests import SearchRequest
+from nas.workflows.search.command import search
 from nas.workflows.tables import table_of
 
 QUIET = Console(quiet=True)
@@ -62,11 +65,11 @@ def test_a_device_that_nobody_knows_is_refused(workspace: Path) -> None:
 
 def test_a_search_for_an_a100_works_as_it_stands_and_says_predicted(workspace: Path, capsys) -> None:
     settings = SearchSettings(limits=Limits(max_latency_ms=5.0), budget=30)
-    given = {"run": Path("runs/tiny"), "settings": settings, "resume": False, "dry_run": False}
-    found = search(devices=["a100"], measured_only=False, console=Console(quiet=False), **given)
+    request = SearchRequest(run=Path("runs/tiny"), devices=["a100"], settings=settings)
+    found = search(request, Console(quiet=False)).to_json()
     front = found["fronts"]["a100"]
     assert {row["provenance"] for row in front} == {"predicted"}
     assert all(row["latency_low_ms"] < row["latency_ms"] < row["latency_high_ms"] for row in front)
     assert "predicted for a100-sxm4-80gb, bf16, batch 1" in capsys.readouterr().err
     with pytest.raises(NasError, match="predicted"):
-        search(devices=["a100"], measured_only=True, console=QUIET, **given)
+        search(replace(request, devices=["a100"], measured_only=True), QUIET)

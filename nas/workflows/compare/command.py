@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from nas.data.datasets import Dataset
 from nas.data.splits import AnySplit
 from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
-from nas.files import locked, read_json, write_csv
+from nas.files import JsonObject, read_json, write_csv
 from nas.hardware.device import check_device_name
 from nas.hardware.table.provenance import scope_of
 from nas.nn.subnet import Subnet
 from nas.nn.timm_model import parse_reference, weights_file
 from nas.progress import Console
-from nas.run.folder import find_run, latest_search
-from nas.run.models import load_supernet
-from nas.run.space import run_space
+from nas.run.run import Run
+from nas.run.search import Search
 from nas.run.staleness import check_table
 from nas.space.architecture import Architecture
 from nas.supernet.supernet import Supernet
@@ -48,83 +47,88 @@ from nas.workflows.network_training.candidates import (
 )
 from nas.workflows.network_training.jobs import train_each
 from nas.workflows.network_training.tuning import tune_all
+from nas.workflows.requests import CompareRequest
 from nas.workflows.tables import searched_table
 
 
-def compare(
-    *,
-    run: Path | None,
-    device: str,
-    models: Sequence[str],
-    seed: int,
-    console: Console,
-    seeds: int = 1,
-    pretrained: Path | None = None,
-    num_workers: int = 1,
-    ray_address: str | None = None,
-) -> dict[str, Any]:
-    """Train `models` as the run's fine-tuned subnets were, all of them with `seeds` seeds, and measure them together.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOutcome:
+    """What `nas compare` wrote to compare.csv, and what the latencies in it hold for."""
 
-    A model is a timm model or a preset of the run's space; with `pretrained`, timm models begin with the weights that
-    lie in that folder. Where the subnets' recipes were tuned, all others' are, by as many trials. The most accurate
-    subnet is also trained from scratch: what the supernet's weights add, and what the architecture alone is worth, can
-    both be read off. Killed, it goes on where it was.
+    run: Run
+    models: Rows
+    table: JsonObject
+
+    def to_json(self) -> JsonObject:
+        """Return what --json prints."""
+        return {"run": str(self.run), "models": self.models, "table": self.table}
+
+
+def compare(request: CompareRequest, console: Console) -> CompareOutcome:
+    """Train models as the run's fine-tuned subnets were, all of them with the same seeds, and measure them together.
+
+    A model is a timm model or a preset of the run's space. Where the subnets' recipes were tuned, all others' are, by
+    as many trials. The most accurate subnet is also trained from scratch: what the supernet's weights add, and what the
+    architecture is worth without them, can both be read off. Killed, it goes on where it was.
     """
-    run = find_run(run)
-    folder = search_of(run, device)
+    run, device, seed = Run.find(request.run), request.device, request.seed
+    search = search_of(run, device)
     searched = fine_tuned(run)
-    described = [each for _, each in searched]
+    described = [description for _, description in searched]
     recipe, trials = common_recipe(described)
-    table = searched_table(run, folder)
-    check_table(table, folder)
-    here = is_here(device, table.header)
-    supernet = load_supernet(run)
+    table = searched_table(run, search)
+    check_table(table, search)
+    absent = None if is_here(device, table.header) else device
+    supernet = run.supernet()
     at = conditions(run, recipe, supernet)
-    others = hand_designed_candidates(run, models, at, pretrained)
-    networks: dict[str, nn.Module] = {each["id"]: model for model, each in searched}
-    networks |= {each.id: as_deployed(each.make(seed)) for each in others}
-    with locked(run):
+    others = hand_designed_candidates(run, request.models, at, request.pretrained)
+    networks: dict[str, nn.Module] = {description["id"]: model for model, description in searched}
+    networks |= {candidate.id: as_deployed(candidate.make(seed)) for candidate in others}
+    with run.locked():
         others.append(control_of(described, at.dataset.num_classes))
-        recipes = tune_all(others, at, trials, seed, run / "tuning", console, num_workers, ray_address)
+        recipes = tune_all(others, at, trials, seed, run.tuning_path, console, request.workers)
         recipes |= {each["id"]: make_settings(Recipe, each["settings"]) for each in described}
-        own = {identity: replace(at, recipe=each) for identity, each in recipes.items()}
+        own = {identity: replace(at, recipe=tuned) for identity, tuned in recipes.items()}
         candidates = [*others, *(searched_candidate(each, supernet, at.dataset) for each in described)]
-        trained = train_all(run, candidates, range(seed, seed + seeds), own, console)
+        trained = train_all(run, candidates, range(seed, seed + request.seeds), own, console)
         rows = [network_row(each, networks, trained[each.id], own[each.id], seed) for each in candidates]
-        describe_searched(rows, described, read_json(run / "run.json"))
-        finish_rows(rows, network_latencies(networks, folder, table, device if not here else None, console), device)
+        describe_searched(rows, described, run.manifest.to_json())
+        finish_rows(rows, network_latencies(networks, search, table, absent, console), device)
         judge_rows(rows, trained, at.dataset.num_classes)
         rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
-        write_csv(run / "compare.csv", rows, COLUMNS)
-    return {"run": str(run), "models": rows, "table": scope_of(table.header)}
+        write_csv(run.comparison_path, rows, COLUMNS)
+    return CompareOutcome(run=run, models=rows, table=scope_of(table.header))
 
 
-def control_of(described: Sequence[Mapping[str, Any]], num_classes: int) -> Candidate:
+def control_of(described: Sequence[JsonObject], num_classes: int) -> Candidate:
     """Enter the most accurate fine-tuned subnet once more, from scratch."""
     best = max(described, key=lambda each: each["validation_accuracy"])
     return subnet_from_scratch(f"{best['id']}{SCRATCH}", Architecture.from_dict(best["architecture"]), num_classes)
 
 
-def searched_candidate(described: Mapping[str, Any], supernet: Supernet, dataset: Dataset) -> Candidate:
+def searched_candidate(described: JsonObject, supernet: Supernet, dataset: Dataset) -> Candidate:
     """Enter a fine-tuned subnet as it was when `nas finetune` began."""
     return candidate_of(Architecture.from_dict(described["architecture"]), described["start"], supernet, dataset)
 
 
-def fine_tuned(run: Path) -> list[tuple[nn.Module, dict[str, Any]]]:
+def fine_tuned(run: Run) -> list[tuple[nn.Module, JsonObject]]:
     """Load the fine-tuned subnets of a run, each with its model.json; `NasError` where there is none."""
-    folders = sorted(path.parent for path in run.glob("models/*/model.json"))
+    folders = run.models()
     if not folders:
         raise NasError(f"{run} has no fine-tuned subnet to compare with", "Run: nas finetune --pick best")
     return [load_model(folder) for folder in folders]
 
 
-def common_recipe(described: Sequence[Mapping[str, Any]]) -> tuple[Recipe, int]:
+def common_recipe(described: Sequence[JsonObject]) -> tuple[Recipe, int]:
     """Give the recipe of all fine-tuned subnets, as it was before tuning, and the number of trials that tuned it.
 
     `NasError` where they differ: one comparison has one recipe.
     """
     before = [
-        (make_settings(Recipe, each.get("base_settings", each["settings"])), each.get("trials", 0))
+        (
+            make_settings(Recipe, each["base_settings"] if "base_settings" in each else each["settings"]),
+            each.get("trials", 0),
+        )
         for each in described
     ]
     other = [each["id"] for each, one in zip(described, before, strict=True) if one != before[0]]
@@ -136,27 +140,26 @@ def common_recipe(described: Sequence[Mapping[str, Any]]) -> tuple[Recipe, int]:
     return before[0]
 
 
-def search_of(run: Path, device: str) -> Path:
-    """Give the folder of the run's search for `device`; `NasError` where there is none.
+def search_of(run: Run, device: str) -> Search:
+    """Return the run's search for `device`; `NasError` where there is none.
 
     Latencies of one device never stand beside a front that was searched for another.
     """
-    newest = latest_search(run)
-    folder = run / "search" / check_device_name(device)
-    if not (folder / "front.json").exists():
-        searched = read_json(newest / "search.json")["device"]
+    newest, search = run.newest_search(), run.search(check_device_name(device))
+    if not search.is_finished:
+        searched = newest.record().device
         raise NasError(
             f"the newest search of {run} is for {searched}, and networks would be compared on {device}",
             f"Compare there: nas compare --device {searched}; or search: nas search --device {device}",
         )
-    return folder
+    return search
 
 
 def hand_designed_candidates(
-    run: Path, models: Sequence[str], at: Conditions, pretrained: Path | None
+    run: Run, models: Sequence[str], at: Conditions, pretrained: Path | None
 ) -> list[Candidate]:
     """Enter presets of the run's space and timm models, each once, with the weights that they begin with."""
-    presets, found = run_space(run).presets, {}
+    presets, candidates = run.space().presets, {}
     for name in models:
         if name in presets:
             candidate = subnet_from_scratch(name, presets[name].architecture, at.dataset.num_classes)
@@ -164,12 +167,12 @@ def hand_designed_candidates(
             reference = parse_reference(name, at.dataset.resolution)
             weights = None if pretrained is None else weights_file(reference, pretrained)
             candidate = hand_designed(reference, at.dataset.num_classes, weights)
-        found[candidate.id] = candidate
-    return list(found.values())
+        candidates[candidate.id] = candidate
+    return list(candidates.values())
 
 
 def train_all(
-    run: Path, candidates: Sequence[Candidate], seeds: Sequence[int], own: Mapping[str, Conditions], console: Console
+    run: Run, candidates: Sequence[Candidate], seeds: Sequence[int], own: Mapping[str, Conditions], console: Console
 ) -> dict[str, Rows]:
     """Train every candidate with every seed under its own conditions; give its accuracies, a row per seed, by id.
 
@@ -179,14 +182,14 @@ def train_all(
     test, validation = dataset.test(), dataset.validation()
     known: dict[str, Mapping[str, Any]] = {
         f"{described['id']}/{described['seed']}": described
-        for described in map(read_json, sorted(run.glob("models/*/model.json")))
+        for described in (read_json(folder / "model.json") for folder in run.models())
     }
-    trainings = [training_of(candidate, seed, own[candidate.id]) for seed in seeds for candidate in candidates]
-    left = [each for each in trainings if each.name not in known]
+    jobs = [training_of(candidate, seed, own[candidate.id]) for seed in seeds for candidate in candidates]
+    left = [job for job in jobs if job.name not in known]
     known |= train_each(
-        left, lambda each: judge(each, test, validation), run / "compare" / "trained.jsonl", "train to compare", console
+        left, lambda tuned: judge(tuned, test, validation), run.compared_path, "train to compare", console
     )
-    return {each.id: [dict(known[f"{each.id}/{seed}"]) for seed in seeds] for each in candidates}
+    return {network.id: [dict(known[f"{network.id}/{seed}"]) for seed in seeds] for network in candidates}
 
 
 def judge(tuned: Tuned, test: AnySplit, validation: AnySplit) -> dict[str, float]:
@@ -198,3 +201,16 @@ def judge(tuned: Tuned, test: AnySplit, validation: AnySplit) -> dict[str, float
 def as_deployed(model: nn.Module) -> nn.Module:
     """Give a network in eval mode, and a subnet as `nas finetune` writes it."""
     return (deployed(model) if isinstance(model, Subnet) else model).eval()
+
+
+def compare_lines(outcome: CompareOutcome, device: str) -> list[str]:
+    """Return in words how accurate and fast each network is, and what the searched ones are beside the others."""
+    scope = outcome.table
+    lines = [
+        f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms "
+        f"{row['provenance']}{'' if row['provenance'] == 'measured' else ', never measured'}"
+        for row in outcome.models
+    ]
+    lines.append(f"latencies: whole networks, {device}, {scope['backend']} {scope['dtype']} batch {scope['batch']}")
+    judged = [row for row in outcome.models if row.get("verdict")]
+    return lines + [f"{row['rival']}: {row['verdict']}" if row.get("rival") else row["verdict"] for row in judged]

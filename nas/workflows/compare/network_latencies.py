@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -20,19 +19,18 @@ from nas.hardware.prediction.data_sheet import device_name, load_spec, spec_file
 from nas.hardware.table.latency_table import Latency, LatencyTable
 from nas.nn.subnet import build_subnet, fold_norms
 from nas.progress import Console
-from nas.run.evaluations import front_in
-from nas.space.architecture import Architecture
+from nas.run.search import Search
 
 
 def network_latencies(
-    networks: Mapping[str, nn.Module], folder: Path, table: LatencyTable, absent: str | None, console: Console
+    networks: Mapping[str, nn.Module], search: Search, table: LatencyTable, absent: str | None, console: Console
 ) -> Mapping[str, Latency]:
     """Measure whole networks, and keep what was measured; or predict them for a device that is `absent`."""
     if absent is not None:
         console.say(f"note: {absent} is not at hand: latencies are predicted from its data sheet, none is measured")
         return predict_networks(networks, absent, table)
-    measured = measure_networks(folder, networks, table, table.header["num_classes"], console)
-    write_measured(folder, measured)
+    measured = measure_networks(search, networks, table, table.header["num_classes"], console)
+    write_measured(search, measured)
     return {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
 
 
@@ -67,19 +65,18 @@ def reported_as(device: str) -> tuple[str, ...]:
 
 
 def measure_networks(
-    folder: Path, networks: Mapping[str, nn.Module], table: LatencyTable, num_classes: int, console: Console
+    search: Search, networks: Mapping[str, nn.Module], table: LatencyTable, num_classes: int, console: Console
 ) -> dict[str, Measurement]:
-    """Measure whole networks in interleaved rounds: the given ones and every member of the front in `folder`.
+    """Measure whole networks in interleaved rounds: the given ones and every member of the front of a search.
 
     Backend, dtype and batch are those of the latency table that the front was searched with.
     """
     backend, batch = table.header["backend"], table.header["batch"]
     setting = Setting(table.header["device_kind"], table.header["dtype"])
     everything = dict(networks)
-    for row in front_in(folder):
-        if row["id"] not in everything:
-            subnet = build_subnet(Architecture.from_json(row["architecture"]), num_classes)
-            everything[row["id"]] = fold_norms(subnet)
+    for row in search.front():
+        if row.id not in everything:
+            everything[row.id] = fold_norms(build_subnet(row.architecture, num_classes))
     calls = {}
     with arithmetic(setting), console.task("measure networks", len(everything)) as advance:
         for done, (name, model) in enumerate(everything.items(), start=1):
@@ -102,9 +99,9 @@ def predict_networks(networks: Mapping[str, nn.Module], device: str, table: Late
     }
 
 
-def write_measured(folder: Path, measured: Mapping[str, Measurement]) -> None:
+def write_measured(search: Search, measured: Mapping[str, Measurement]) -> None:
     """Keep the measurements beside the search: whole networks, in the conditions of its latency table."""
     figures = {
         name: {"ms": each.ms, "ms_p50": each.ms_p50, "rel_noise": each.rel_noise} for name, each in measured.items()
     }
-    write_json(folder / "measured.json", figures)
+    write_json(search.measured_path, figures)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,11 @@ from nas.nn.ranks import SINGLE_PROCESS
 from nas.nn.subnet import build_operator, build_subnet
 from nas.nn.threads import AT_ONCE, divided_cores
 from nas.progress import Console
-from nas.run.space import run_space
+from nas.run.run import Run
 from nas.space.search_space import SearchSpace
 from nas.training.supernet.loop import train_step
 from nas.training.supernet.recipe import SupernetRecipe
-from nas.workflows.network_training.jobs import Training
+from nas.workflows.network_training.jobs import TrainingJob
 from nas.workflows.search.inherited_accuracy import InheritedAccuracy
 from nas.workflows.train_supernet.epochs import begin
 
@@ -59,7 +58,7 @@ def supernet_seconds(space: SearchSpace, dataset: Dataset, recipe: SupernetRecip
     return recipe.epochs * steps * (each + reading)
 
 
-def trainings_seconds(trainings: Sequence[Training[Any]]) -> float:
+def trainings_seconds(trainings: Sequence[TrainingJob[Any]]) -> float:
     """Estimate trainings that run two at a time, from some of them."""
     if not trainings:
         return 0.0
@@ -68,7 +67,7 @@ def trainings_seconds(trainings: Sequence[Training[Any]]) -> float:
         return len(trainings) * float(np.mean([training_seconds(trainings[place]) for place in places])) / AT_ONCE
 
 
-def training_seconds(training: Training[Any]) -> float:
+def training_seconds(training: TrainingJob[Any]) -> float:
     """Estimate one training from its first steps."""
     ends: list[float] = []
 
@@ -84,11 +83,11 @@ def training_seconds(training: Training[Any]) -> float:
     return training.steps * (ends[-1] - ends[0]) / max(1, len(ends) - 1)
 
 
-def evaluation_seconds(run: Path) -> float:
+def evaluation_seconds(run: Run) -> float:
     """Time the accuracy of a sampled subnet, as the mean over a few."""
     accuracy_of = InheritedAccuracy(run).of
     rng = np.random.default_rng(0)
-    space = run_space(run)
+    space = run.space()
     accuracy_of([space.smallest()])  # loads weights and data
     start = time.monotonic()
     accuracy_of([space.sample(rng) for _ in range(TIMED_SUBNETS)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from nas.supernet.bn_calibration import calibrate
 from nas.supernet.supernet import Supernet, extract, inherit
 from nas.training.network import OnStep, Recipe, count_steps, train_model
 from nas.training.quantized import bits_recipe, has_bits, tune_quantized
-from nas.workflows.network_training.jobs import Training
+from nas.workflows.network_training.jobs import TrainingJob
 
 # Fresh weights come from the generator that all threads share, and a supernet runs in one thread at a time.
 ONE_AT_A_TIME = Lock()
@@ -105,7 +107,7 @@ def largest_teacher(supernet: Supernet, dataset: Dataset) -> nn.Module:
     return extract(supernet, largest, calibrate(supernet, largest, dataset.calibration())).eval()
 
 
-def training_of(candidate: Candidate, seed: int, at: Conditions) -> Training[Tuned]:
+def training_of(candidate: Candidate, seed: int, at: Conditions) -> TrainingJob[Tuned]:
     """Say how a candidate is trained: in floats by the recipe, then with its bits if it has any."""
     bits = architecture_with_bits(candidate)
     float_steps, bits_steps = steps_of(candidate, at)
@@ -120,7 +122,7 @@ def training_of(candidate: Candidate, seed: int, at: Conditions) -> Training[Tun
 
         return Tuned(tune_quantized(parent, bits, at.dataset, at.recipe, seed, further), parent)
 
-    return Training(
+    return TrainingJob(
         id=candidate.id,
         seed=seed,
         steps=float_steps + bits_steps,
@@ -163,3 +165,10 @@ def described_settings(candidate: Candidate, at: Conditions) -> dict[str, Any]:
         "settings": asdict(at.recipe),
         "weights": at.weights if of_supernet else "",
     }
+
+
+def study_name(candidate: Candidate, at: Conditions, seed: int) -> str:
+    """Name what trials belong to: the network and all that their outcome depends on."""
+    conditions = json.dumps([described_settings(candidate, at), seed], sort_keys=True)
+    safe = candidate.id.replace("/", "-")
+    return f"{safe}-{hashlib.sha256(conditions.encode()).hexdigest()[:12]}"

@@ -20,7 +20,7 @@ Trained = TypeVar("Trained")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Training(Generic[Trained]):
+class TrainingJob(Generic[Trained]):
     """What is trained: `make` gives the network as it begins, `train` what becomes of it within `steps` steps.
 
     It is the same as another one where `id`, `seed` and `settings` are; `facts` are written down beside them.
@@ -41,13 +41,13 @@ class Training(Generic[Trained]):
 
 
 def side_by_side(
-    trainings: Sequence[Training[Trained]], what: str, console: Console, done: Callable[[str, Trained], None]
+    trainings: Sequence[TrainingJob[Trained]], what: str, console: Console, done: Callable[[str, Trained], None]
 ) -> None:
     """Run trainings, two at a time; `done` is called with the name and the result of each, one call at a time."""
     steps = dict.fromkeys((each.name for each in trainings), 0)
     stopped, one_at_a_time = Event(), Lock()
 
-    def run(training: Training[Trained]) -> None:
+    def run(training: TrainingJob[Trained]) -> None:
         def on_step(step: int, total: int) -> None:
             if stopped.is_set():
                 raise CancelledError
@@ -72,7 +72,7 @@ def side_by_side(
 
 
 def train_each(
-    trainings: Sequence[Training[Trained]],
+    trainings: Sequence[TrainingJob[Trained]],
     judge: Callable[[Trained], Mapping[str, float]],
     path: Path,
     what: str,
@@ -94,7 +94,7 @@ def train_each(
 
 
 def matching_rows(
-    rows: Iterable[Mapping[str, Any]], trainings: Sequence[Training[Any]]
+    rows: Iterable[Mapping[str, Any]], trainings: Sequence[TrainingJob[Any]]
 ) -> dict[str, Mapping[str, Any]]:
     """Give the rows that tell of exactly these trainings, by name."""
     wanted = {each.name: each for each in trainings}

@@ -16,7 +16,8 @@ from nas.search.parallel import connect
 from nas.training.divergence import Diverged
 from nas.training.network import Recipe, averaged, train_epochs
 from nas.training.recipe_tuning import first_trial, recipe_of, tuned_settings
-from nas.workflows.network_training.candidates import Candidate, Conditions
+from nas.workflows.network_training.candidates import Candidate, Conditions, study_name
+from nas.workflows.requests import RayWorkers
 
 METRIC = "accuracy"  # on the validation split; the greatest is the best
 
@@ -28,8 +29,7 @@ def tune_on_ray(
     seed: int,
     folder: Path,
     console: Console,
-    num_workers: int,
-    ray_address: str | None,
+    workers: RayWorkers,
 ) -> dict[str, Recipe]:
     """Give the recipe of the best trial of each candidate; workers share the trials of one after the other.
 
@@ -37,11 +37,11 @@ def tune_on_ray(
     records are pickles, which could execute code: they live in a temporary folder and are never read. `NasError` where
     Ray cannot be reached or has too few CPUs.
     """
-    connect(num_workers, ray_address)
+    connect(workers.count, workers.address)
     import ray  # after it: what Ray binds to is settled when it is imported
 
     try:
-        return {each.id: tune_one(each, at, trials, seed, folder, console, num_workers) for each in candidates}
+        return {each.id: tune_one(each, at, trials, seed, folder, console, workers.count) for each in candidates}
     finally:
         ray.shutdown()
 
@@ -51,8 +51,6 @@ def tune_one(
 ) -> Recipe:
     """Run the trials of one network that are not finished yet."""
     from ray import tune
-
-    from nas.workflows.network_training.tuning import study_name
 
     path = folder.resolve() / f"{study_name(candidate, at, seed)}.jsonl"
     known = read_jsonl(path, repair=True)

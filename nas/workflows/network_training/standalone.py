@@ -15,7 +15,7 @@ from nas.progress import Console
 from nas.space.architecture import Architecture
 from nas.training.network import OnStep, Recipe, count_steps, train_model
 from nas.workflows.network_training.candidates import fresh_subnet
-from nas.workflows.network_training.jobs import Training, train_each
+from nas.workflows.network_training.jobs import TrainingJob, train_each
 
 
 def train_standalone(
@@ -33,14 +33,14 @@ def train_standalone(
     return [[known[f"{each.id}/{seed}"]["accuracy"] for seed in range(seeds)] for each in architectures]
 
 
-def standalone_job(architecture: Architecture, seed: int, dataset: Dataset, recipe: Recipe) -> Training[nn.Module]:
+def standalone_job(architecture: Architecture, seed: int, dataset: Dataset, recipe: Recipe) -> TrainingJob[nn.Module]:
     """Say how one architecture is trained from scratch."""
     steps = count_steps(dataset, recipe)
 
     def train(model: nn.Module, on_step: OnStep) -> nn.Module:
         return train_model(model, dataset, recipe, seed, on_step)
 
-    return Training(
+    return TrainingJob(
         id=architecture.id,
         seed=seed,
         settings={"data": dataset.name, "settings": asdict(recipe)},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +14,9 @@ from nas.progress import Console
 from nas.training.divergence import Diverged
 from nas.training.network import OnStep, Recipe, averaged, count_steps, train_epochs
 from nas.training.recipe_tuning import first_trial, recipe_of, tuned_settings
-from nas.workflows.network_training.candidates import Candidate, Conditions, described_settings
-from nas.workflows.network_training.jobs import Training, side_by_side
+from nas.workflows.network_training.candidates import Candidate, Conditions, study_name
+from nas.workflows.network_training.jobs import TrainingJob, side_by_side
+from nas.workflows.requests import RayWorkers
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -32,8 +31,7 @@ def tune_all(
     seed: int,
     folder: Path,
     console: Console,
-    num_workers: int = 1,
-    ray_address: str | None = None,
+    workers: RayWorkers,
 ) -> dict[str, Recipe]:
     """Return the recipe of the best of `trials` trials for each candidate, by validation accuracy.
 
@@ -42,18 +40,18 @@ def tune_all(
     """
     if not trials:
         return {each.id: at.recipe for each in candidates}
-    if num_workers > 1 or ray_address is not None:
+    if workers.together:
         from nas.workflows.network_training.ray_tuning import tune_on_ray
 
-        return tune_on_ray(candidates, at, trials, seed, folder, console, num_workers, ray_address)
+        return tune_on_ray(candidates, at, trials, seed, folder, console, workers)
     found: dict[str, Recipe] = {}
 
-    def training(candidate: Candidate) -> Training[Recipe]:
+    def training(candidate: Candidate) -> TrainingJob[Recipe]:
         def tune(_: nn.Module, on_step: OnStep) -> Recipe:
             return run_study(candidate, at, trials, seed, folder, on_step, console)
 
         steps = trials * count_steps(at.dataset, at.recipe)
-        return Training(id=candidate.id, seed=seed, steps=steps, make=nn.Identity, train=tune)
+        return TrainingJob(id=candidate.id, seed=seed, steps=steps, make=nn.Identity, train=tune)
 
     def keep(name: str, recipe: Recipe) -> None:
         found[name.rpartition("/")[0]] = recipe
@@ -126,13 +124,6 @@ def open_study(candidate: Candidate, at: Conditions, seed: int, folder: Path) ->
         direction="maximize",
         load_if_exists=True,
     )
-
-
-def study_name(candidate: Candidate, at: Conditions, seed: int) -> str:
-    """Name what trials belong to: the network and all that their outcome depends on."""
-    conditions = json.dumps([described_settings(candidate, at), seed], sort_keys=True)
-    safe = candidate.id.replace("/", "-")
-    return f"{safe}-{hashlib.sha256(conditions.encode()).hexdigest()[:12]}"
 
 
 def told(trial: Any, study: Study) -> str:

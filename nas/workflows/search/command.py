@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nas.errors import NasError
-from nas.files import append_jsonl, locked, read_json, write_csv, write_json
+from nas.files import JsonObject
 from nas.hardware.device import this_machine
 from nas.hardware.table.fastest import fastest_architecture
-from nas.hardware.table.latency_table import LatencyTable
+from nas.hardware.table.latency_table import Latency, LatencyTable
 from nas.hardware.table.provenance import describe, scope_of, warnings_of
 from nas.progress import Console
-from nas.run.evaluations import (
-    COLUMNS,
-    counted_of,
-    evaluation_row,
-    front_of,
-    metrics_of,
-    read_evaluations,
-    row_of,
-)
-from nas.run.folder import find_run, next_number
-from nas.run.space import run_space
-from nas.run.staleness import digest
+from nas.report.presets import presets_sentence
+from nas.report.sanity import quality_sentences
+from nas.run.evaluations import evaluation_row, judge, metrics_of
+from nas.run.run import Run
+from nas.run.search import Search, SearchRecord, SearchSummary
+from nas.run.search_settings import SearchSettings
 from nas.search import load_algorithm
+from nas.search.evaluation_row import EvaluationRow, FrontMember, PresetRow, front_of
 from nas.search.loop import search as run_search
 from nas.search.parallel import ray_workers
 from nas.search.problem import Evaluation, Problem, SearchResult
@@ -37,101 +31,96 @@ from nas.search.racing import Workers, one_by_one
 from nas.space.architecture import Architecture
 from nas.space.search_space import SearchSpace
 from nas.units import format_milliseconds
+from nas.workflows.requests import RayWorkers, SearchRequest
 from nas.workflows.search.inherited_accuracy import RACED, WHOLE, InheritedAccuracy
-from nas.workflows.search.initial import seeds
+from nas.workflows.search.initial import initial_architectures
 from nas.workflows.search.presets import judge_presets, preset_latencies
-from nas.workflows.search.problem import Limits, problem_of
+from nas.workflows.search.problem import problem_of
 from nas.workflows.search.quality import search_quality
 from nas.workflows.search.reuse import reused
-from nas.workflows.search.transfer_matrix import record_transfer
-from nas.workflows.tables import ANY, TableChoice, searchable_table, table_of
+from nas.workflows.search.transfer_matrix import TransferRow, record_transfer, transfer_lines
+from nas.workflows.tables import searchable_table, table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchSettings:
-    """Everything that a search's result depends on, besides the weights and the table."""
+class DeviceSearch:
+    """What was found for one device, with the table that priced it."""
 
-    limits: Limits
-    algorithm: str = "surrogate"
-    budget: int = 200
-    batch: int = 10
-    ahead: int = 0
-    seed: int = 0
-    racing: bool = False
-    table: TableChoice = ANY
+    table: LatencyTable
+    front: Sequence[FrontMember]
+    presets: Sequence[PresetRow]
+    quality: JsonObject
 
 
-def search(
-    *,
-    run: Path | None,
-    devices: Sequence[str],
-    settings: SearchSettings,
-    measured_only: bool,
-    resume: bool,
-    dry_run: bool,
-    console: Console,
-    num_workers: int = 1,
-    ray_address: str | None = None,
-) -> dict[str, Any]:
-    """Search a run for every device; give fronts, presets and sanity figures. Prices all before weights are loaded."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOutcome:
+    """What `nas search` found, by device, and what the front of one is worth on the others."""
+
+    run: Run
+    devices: Mapping[str, DeviceSearch]
+    transfer: Sequence[TransferRow]
+
+    def to_json(self) -> JsonObject:
+        """Return what --json prints."""
+        devices = self.devices.items()
+        return {
+            "run": str(self.run),
+            "tables": {device: scope_of(found.table.header) for device, found in devices},
+            "fronts": {device: [row.to_row() for row in found.front] for device, found in devices},
+            "presets": {device: [row.to_row() for row in found.presets] for device, found in devices},
+            "sanity": {device: found.quality for device, found in devices},
+            "transfer": [asdict(row) for row in self.transfer],
+        }
+
+
+def search(request: SearchRequest, console: Console) -> SearchOutcome:
+    """Search a run for every device. Prices all before weights are loaded."""
+    settings = request.settings
     load_algorithm(settings.algorithm)  # an unknown name is told before anything is priced
-    run = find_run(run)
-    space = run_space(run)
-    tables = {device: table_for(device, space, settings, measured_only, console) for device in devices}
-    if dry_run:
-        plans = {device: plan(table, settings) for device, table in tables.items()}
-        return {"run": str(run), "dry_run": plans}
-    judge = InheritedAccuracy(run, RACED if settings.racing else WHOLE)
-    scopes = {device: scope_of(table.header) for device, table in tables.items()}
-    found: dict[str, Any] = {"run": str(run), "tables": scopes, "fronts": {}, "presets": {}, "sanity": {}}
-    earlier: list[tuple[LatencyTable, SearchResult]] = []
-    with locked(run), evaluators(judge, num_workers, ray_address, console) as workers:
-        for device in () if resume else devices:
-            refuse_interrupted(run / "search" / device)
-        folders: dict[str, Path] = {}
+    run = Run.find(request.run)
+    tables = tables_for(run, request, console)
+    judge_of_run = InheritedAccuracy(run, RACED if settings.racing else WHOLE)
+    with run.locked(), evaluators(judge_of_run, request.workers, console) as workers:
+        for device in () if request.resume else request.devices:
+            refuse_interrupted(run.search(device))
+        weights = run.weights_digest()
+        for number, (device, table) in enumerate(tables.items()):
+            record = SearchRecord(
+                device=device,
+                settings=settings,
+                after=tuple(tables)[:number],
+                weights_sha256=weights,
+                table_sha256=table.header["csv_sha256"],
+            )
+            prepare_folder(run.search(device), record, request.resume)
+        devices: dict[str, DeviceSearch] = {}
+        earlier: list[tuple[LatencyTable, SearchResult]] = []
         for device, table in tables.items():
-            folders[device] = prepare_folder(run, device, table, settings, list(folders), resume)
-        for device, table in tables.items():
-            folder, problem = folders[device], problem_of(table.space, table, settings.limits, judge.objective)
-            first = [*seeds(table), *reused(earlier, table, settings.budget)]
-            result = search_device(folder, device, table, problem, first, settings, judge, workers, console)
-            with console.task(f"presets {device}", len(table.space.presets)) as advance:
-                presets = judge_presets(folder, table.space, table, problem.constraints, judge.of, advance)
-            initial = genomes_of(seeds(table), table.space)
-            searched = {each.candidate for _, before in earlier for each in before.evaluations}
-            sanity = search_quality(problem, result, initial, settings.batch, settings.seed, searched)
-            found["fronts"][device] = write_result(folder, result, presets, sanity, table, settings)
-            found["presets"][device], found["sanity"][device] = presets, sanity
+            step = DeviceStep(run.search(device), table, settings, judge_of_run, workers)
+            result, devices[device] = search_device(step, earlier, console)
             earlier.append((table, result))
-    found["transfer"] = record_transfer(run, found["fronts"], tables, settings.limits.max_latency_ms)
-    return found
+    fronts = {device: found.front for device, found in devices.items()}
+    transfer = record_transfer(run.transfer_path, fronts, tables, settings.limits.max_latency_ms)
+    return SearchOutcome(run=run, devices=devices, transfer=transfer)
 
 
-@contextmanager
-def evaluators(
-    judge: InheritedAccuracy, num_workers: int, ray_address: str | None, console: Console
-) -> Iterator[Workers]:
-    """Give what evaluates: Ray for more than one worker or a cluster, else this process; both remember."""
-    if num_workers == 1 and ray_address is None:
-        yield judge.remembering(one_by_one([judge.objective], time.perf_counter))
-        return
-    with ray_workers([judge.objective], num_workers, ray_address, console.say) as workers:
-        yield judge.remembering(workers)
+def tables_for(run: Run, request: SearchRequest, console: Console) -> dict[str, LatencyTable]:
+    """Load the table of every device, by its name."""
+    space = run.space()
+    return {device: table_for(device, space, request, console) for device in request.devices}
 
 
-def table_for(
-    device: str, space: SearchSpace, settings: SearchSettings, measured_only: bool, console: Console
-) -> LatencyTable:
+def table_for(device: str, space: SearchSpace, request: SearchRequest, console: Console) -> LatencyTable:
     """Load a device's table over what it can run of a space, and check that the limits can be met at all.
 
     `NasError` says what is reachable.
     """
-    limits = settings.limits
-    table = searchable_table(
-        table_of(device, space, console, choice=settings.table, measured_only=measured_only), space
-    )
+    limits, choice = request.settings.limits, request.settings.table
+    whole = table_of(device, space, console, choice=choice, measured_only=request.measured_only)
+    table = searchable_table(whole, space)
     if table.space != space:
-        console.say(f"note: on {device} not every bit-width is measured: {table.space.size:.3g} architectures are left")
+        left = f"{table.space.size:.3g} architectures are left"
+        console.say(f"note: on {device} not every bit-width is measured: {left}")
     space = table.space
     least = table.predict(fastest_architecture(table, space))
     if limits.max_latency_ms is not None and least.ms > limits.max_latency_ms:
@@ -146,8 +135,8 @@ def table_for(
     return table
 
 
-def plan(table: LatencyTable, settings: SearchSettings) -> dict[str, Any]:
-    """Say what a search would do: settings, size of the space, reachable latencies."""
+def plan_of(table: LatencyTable, settings: SearchSettings) -> JsonObject:
+    """Return for --dry-run what a search would do: settings, size of the space, reachable latencies."""
     space = table.space
     fastest = table.predict(fastest_architecture(table, space))
     largest = table.predict(space.largest())
@@ -157,50 +146,79 @@ def plan(table: LatencyTable, settings: SearchSettings) -> dict[str, Any]:
         "size": space.size,
         "fastest": describe(fastest, table.header),
         "largest": describe(largest, table.header),
-        **({"presets": preset_latencies(space, table)} if space.presets else {}),
+        **({"presets": preset_latencies(table)} if space.presets else {}),
     }
 
 
+@contextmanager
+def evaluators(judge_of_run: InheritedAccuracy, workers: RayWorkers, console: Console) -> Iterator[Workers]:
+    """Yield what evaluates: Ray for more than one worker or a cluster, else this process; both remember."""
+    if not workers.together:
+        yield judge_of_run.remembering(one_by_one([judge_of_run.objective], time.perf_counter))
+        return
+    with ray_workers([judge_of_run.objective], workers.count, workers.address, console.say) as on_ray:
+        yield judge_of_run.remembering(on_ray)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStep:
+    """The search for one device: where it is recorded, what prices it, what judges its candidates."""
+
+    search: Search
+    table: LatencyTable
+    settings: SearchSettings
+    accuracy: InheritedAccuracy
+    workers: Workers
+
+
 def search_device(
-    folder: Path,
-    device: str,
-    table: LatencyTable,
-    problem: Problem,
-    first: Sequence[Architecture],
-    settings: SearchSettings,
-    judge: InheritedAccuracy,
-    workers: Workers,
-    console: Console,
-) -> SearchResult:
-    """Search for one device, beginning with `first`; evaluations recorded in `folder` are replayed, not repeated."""
-    space, rows = table.space, read_evaluations(folder, repair=True)
-    judge.counted |= counted_of(rows)
-    front = front_of(rows)
+    step: DeviceStep, earlier: Sequence[tuple[LatencyTable, SearchResult]], console: Console
+) -> tuple[SearchResult, DeviceSearch]:
+    """Search for one device after the `earlier` ones, judge its presets, and write what was found."""
+    table, settings = step.table, step.settings
+    problem, device = problem_of(table, settings.limits, step.accuracy.objective), step.search.path.name
+    initial = initial_architectures(table)
+    with console.task(f"search {device}", settings.budget) as advance:
+        first = [*initial, *reused(earlier, table, settings.budget)]
+        result = evaluate_budget(step, problem, first, lambda done, _: advance(done, ""))
+    with console.task(f"presets {device}", len(table.space.presets)) as advance:
+        presets = judge_presets(step.search, table, problem.constraints, step.accuracy.of, advance)
+    searched = {evaluation.candidate for _, before in earlier for evaluation in before.evaluations}
+    quality = search_quality(problem, result, genomes_of(initial, table.space), settings, searched)
+    front = write_result(step, result, presets, quality)
+    return result, DeviceSearch(table=table, front=front, presets=presets, quality=quality)
+
+
+def evaluate_budget(step: DeviceStep, problem: Problem, first: Sequence[Architecture], progress: Any) -> SearchResult:
+    """Spend the budget, beginning with `first`; evaluations that are recorded are replayed, not repeated."""
+    table, space, settings, accuracy = step.table, step.table.space, step.settings, step.accuracy
+    rows = step.search.evaluations(repair=True)
+    accuracy.counted |= {row.architecture: row.counted for row in rows}
+    front: list[EvaluationRow] = front_of(rows)
 
     def record(evaluation: Evaluation) -> None:
         nonlocal front
-        row = evaluation_row(evaluation, judge.counted[evaluation.candidate], table, space)
-        append_jsonl(folder / "evaluations.jsonl", row)
+        row = evaluation_row(evaluation, accuracy.counted[evaluation.candidate], table, space)
+        step.search.append(row)
         front = front_of([*front, row])
         if row in front:
-            write_csv(folder / "front.csv", front, COLUMNS)
+            step.search.write_front(front)
 
-    with console.task(f"search {device}", settings.budget) as advance:
-        return run_search(
-            space,
-            objectives=problem.objectives,
-            constraints=problem.constraints,
-            algorithm=settings.algorithm,
-            budget=settings.budget,
-            batch=settings.batch,
-            ahead=settings.ahead,
-            seed=settings.seed,
-            known=metrics_of(rows, space),
-            record=record,
-            progress=lambda done, _: advance(done, ""),
-            initial=genomes_of(first, space),
-            workers=workers,
-        )
+    return run_search(
+        space,
+        objectives=problem.objectives,
+        constraints=problem.constraints,
+        algorithm=settings.algorithm,
+        budget=settings.budget,
+        batch=settings.batch,
+        ahead=settings.ahead,
+        seed=settings.seed,
+        known=metrics_of(rows, space),
+        record=record,
+        progress=progress,
+        initial=genomes_of(first, space),
+        workers=step.workers,
+    )
 
 
 def genomes_of(architectures: Sequence[Architecture], space: SearchSpace) -> list[list[int]]:
@@ -208,87 +226,95 @@ def genomes_of(architectures: Sequence[Architecture], space: SearchSpace) -> lis
     return [space.encode(architecture).tolist() for architecture in architectures]
 
 
-def prepare_folder(
-    run: Path, device: str, table: LatencyTable, settings: SearchSettings, after: list[str], resume: bool
-) -> Path:
-    """Give the folder to record into; a finished search of the same device is kept under another name.
+def prepare_folder(search: Search, record: SearchRecord, resume: bool) -> None:
+    """Write what a search is asked into its folder; a finished search of the device is kept under another name.
 
-    `after` are the devices searched before in the same command, whose evaluations this one takes over.
+    `NasError` where a search is resumed with other settings, weights or tables.
     """
-    folder = run / "search" / device
-    asked = {
-        "device": device,
-        **asdict(settings),
-        "after": after,
-        "weights_sha256": digest(run / "supernet.safetensors"),
-        "table_sha256": table.header["csv_sha256"],
-    }
-    started = folder / "search.json"
-    if resume and started.exists():
-        before, now = without_min_accuracy(read_json(started)), without_min_accuracy(asked)
+    if resume and search.record_path.exists():
+        before, now = (without_min_accuracy(asked).to_json() for asked in (search.record(), record))
         for name, value in before.items():
-            if now.get(name) != value:
+            if now[name] != value:
                 raise NasError(
-                    f"the search in {folder} was started with another {name}",
+                    f"the search in {search} was started with another {name}",
                     "Resume with the settings, weights and table it was started with, or search without --resume",
                 )
-        write_json(started, asked)
-        return folder
-    if (folder / "front.json").exists():
-        kept = next(path for n in range(1, 10**6) if not (path := folder.with_name(f"{device}-{n}")).exists())
+    elif search.is_finished:
+        folder = search.path
+        kept = next(path for n in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}-{n}")).exists())
         folder.rename(kept)
-    write_json(started, asked)
-    return folder
+    search.write_record(record)
 
 
-def refuse_interrupted(folder: Path) -> None:
-    """Refuse to begin anew where an interrupted search lies."""
-    if (folder / "evaluations.jsonl").exists() and not (folder / "front.json").exists():
+def refuse_interrupted(search: Search) -> None:
+    """Raise `NasError` where an interrupted search lies."""
+    if search.is_interrupted:
         raise NasError(
-            f"{folder} holds an interrupted search",
+            f"{search} holds an interrupted search",
             "Continue it with --resume, or delete that folder",
         )
 
 
-def without_min_accuracy(asked: dict[str, Any]) -> dict[str, Any]:
+def without_min_accuracy(record: SearchRecord) -> SearchRecord:
     """Leave out what only picks from the result, so that a resumed search may ask for another."""
-    return {**asked, "limits": {name: value for name, value in asked["limits"].items() if name != "min_accuracy"}}
+    limits = replace(record.settings.limits, min_accuracy=None)
+    return replace(record, settings=replace(record.settings, limits=limits))
 
 
 def write_result(
-    folder: Path,
-    result: SearchResult,
-    presets: list[dict[str, Any]],
-    sanity: dict[str, Any],
-    table: LatencyTable,
-    settings: SearchSettings,
-) -> list[dict[str, Any]]:
-    """Write front.csv, hypervolume.csv and, last, front.json; give the front's rows by rising latency."""
-    rows = [row_of(each.candidate, each.metrics["accuracy"], table, table.space) for each in result.front]
-    least = settings.limits.min_accuracy
-    if least is not None:
-        best = max(row["accuracy"] for row in rows)
-        rows = [row for row in rows if row["accuracy"] >= least]
-        if not rows:
-            raise NasError(
-                f"no subnet within the limits reaches accuracy {least:g}: the best has {best:.4f}",
-                f"Repeat with --resume --min-accuracy {math.floor(1000 * best) / 1000:.3f}: nothing is evaluated twice",
-            )
-    rows.sort(key=lambda row: (row["latency_ms"], row["id"]))
-    write_csv(folder / "front.csv", rows, COLUMNS)
-    history = [{"evaluations": count, "hypervolume": volume} for count, volume in result.hypervolume_history]
-    write_csv(folder / "hypervolume.csv", history, ("evaluations", "hypervolume"))
-    others = (path for path in folder.parent.glob("*/front.json") if path.parent != folder)
-    summary = {
-        "number": next_number(others),
-        "front": rows,
-        "presets": presets,
-        "reference_point": dict(result.reference_point),
-        "num_evaluations": len(result.evaluations),
-        "num_infeasible": result.num_infeasible,
-        "stopped_by": result.stopped_by,
-        "sanity": sanity,
-        "table": scope_of(table.header),
-    }
-    write_json(folder / "front.json", summary)
-    return rows
+    step: DeviceStep, result: SearchResult, presets: Sequence[PresetRow], quality: JsonObject
+) -> list[FrontMember]:
+    """Write front.csv, hypervolume.csv and, last, front.json; return the front by rising latency."""
+    table, search = step.table, step.search
+    front = [
+        judge(FrontMember, evaluation.candidate, evaluation.metrics["accuracy"], table, table.space)
+        for evaluation in result.front
+    ]
+    front = sorted(accurate(front, step.settings.limits.min_accuracy), key=lambda row: (row.latency_ms, row.id))
+    search.write_front(front)
+    search.write_hypervolume(result.hypervolume_history)
+    search.write_summary(
+        SearchSummary(
+            number=search.next_number(),
+            front=tuple(front),
+            presets=tuple(presets),
+            reference_point=dict(result.reference_point),
+            num_evaluations=len(result.evaluations),
+            num_infeasible=result.num_infeasible,
+            stopped_by=result.stopped_by,
+            sanity=quality,
+            table=scope_of(table.header),
+        )
+    )
+    return front
+
+
+def accurate(front: list[FrontMember], least: float | None) -> list[FrontMember]:
+    """Return the members of a front that reach an accuracy; `NasError` where none does."""
+    if least is None:
+        return front
+    kept = [row for row in front if row.accuracy >= least]
+    if not kept:
+        best = max(row.accuracy for row in front)
+        raise NasError(
+            f"no subnet within the limits reaches accuracy {least:g}: the best has {best:.4f}",
+            f"Repeat with --resume --min-accuracy {math.floor(1000 * best) / 1000:.3f}: nothing is evaluated twice",
+        )
+    return kept
+
+
+def search_lines(outcome: SearchOutcome) -> list[str]:
+    """Return in words what was found for each device."""
+    lines = []
+    for device, found in outcome.devices.items():
+        front, presets = found.front, found.presets
+        best = max(front, key=lambda row: row.accuracy)
+        latency = Latency(best.latency_ms, best.latency_low_ms, best.latency_high_ms, best.provenance)
+        lines.append(
+            f"{device}: {len(front)} subnets on the front, {front[0].latency_ms:.3g} to {front[-1].latency_ms:.3g} ms; "
+            f"best {best.id}: {best.accuracy:.1%} inherited (validation) at {describe(latency, found.table.header)}"
+        )
+        beside = presets_sentence([row.to_row() for row in front], [row.to_row() for row in presets])
+        lines += [f"{device}: {beside}"] if presets else []
+        lines += [f"{device}: {line}" for line in quality_sentences(found.quality)]
+    return [*lines, *transfer_lines(outcome.transfer)]

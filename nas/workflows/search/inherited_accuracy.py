@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.files import read_json
+from nas.run.run import Run
 from nas.search.problem import Counts, Objective, Stages
 from nas.search.racing import Job, Outcome, Workers
 from nas.space.architecture import Architecture
@@ -31,8 +30,8 @@ class InheritedAccuracy:
     with it, so that nothing is read there. `counted` holds what is known of each architecture.
     """
 
-    def __init__(self, run: Path, shares: Sequence[float] = WHOLE) -> None:
-        self.run: Path | None = run
+    def __init__(self, run: Run, shares: Sequence[float] = WHOLE) -> None:
+        self.run: Run | None = run
         self.shares = tuple(shares)
         self.counted: dict[Architecture, Counts] = {}
         self.loaded: tuple[Supernet, Tensor, list[AnySplit]] | None = None  # weights, calibration images, parts
@@ -59,7 +58,7 @@ class InheritedAccuracy:
         return sum(right for right, _ in counted) / sum(count for _, count in counted)
 
     def count(self, architecture: Architecture, stage: int) -> tuple[float, float]:
-        """How many images of one part are classified rightly, NaN where logits are not finite, and how many there are.
+        """Return how many images of one part are classified correctly, NaN where logits are not, and its size.
 
         `MemoryError` where memory does not suffice, by whatever name PyTorch calls it; what was kept is let go then.
         """
@@ -78,15 +77,11 @@ class InheritedAccuracy:
     def load(self) -> tuple[Supernet, Tensor, list[AnySplit]]:
         """Load the weights and the images, once."""
         if self.loaded is None:
-            from nas.data.datasets import load_dataset
             from nas.data.splits import cut
-            from nas.run.models import load_supernet
 
             assert self.run is not None, "what comes from another process is loaded"
-            manifest = read_json(self.run / "run.json")
-            dataset = load_dataset(manifest["data"], manifest["seed"])
-            supernet = load_supernet(self.run)
-            self.loaded = supernet, dataset.calibration(), cut(dataset.validation(), self.shares)
+            dataset = self.run.dataset()
+            self.loaded = self.run.supernet(), dataset.calibration(), cut(dataset.validation(), self.shares)
         return self.loaded
 
     def __getstate__(self) -> dict[str, Any]:
@@ -109,7 +104,7 @@ class InheritedAccuracy:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Say whether an error means that memory does not suffice; that of PyTorch on a CPU has no type of its own."""
+    """Whether an error means that memory does not suffice; that of PyTorch on a CPU has no type of its own."""
     import torch
 
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nas.files import write_csv
 from nas.hardware.table.latency_table import LatencyTable
+from nas.search.evaluation_row import FrontMember
 from nas.search.pareto import hypervolume
-from nas.space.architecture import Architecture
 
-Row = Mapping[str, Any]
-TRANSFER_COLUMNS = (
-    *("front_of", "used_on", "hypervolume_share", "accuracy", "own_accuracy", "within_limit", "of", "provenance"),
-)
+Fronts = Mapping[str, Sequence[FrontMember]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRow:
+    """A line of transfer.csv: what the front found for one device is worth on another.
+
+    `hypervolume_share` is the hypervolume of that front on the other device, priced by its table and within the limit,
+    over that of the other device's own front; 1 for a device with itself. `accuracy` is the best within the limit.
+    """
+
+    front_of: str
+    used_on: str
+    hypervolume_share: float
+    accuracy: float | None  # None where no network is within the limit
+    own_accuracy: float
+    within_limit: int
+    of: int
+    provenance: str
 
 
 def record_transfer(
-    run: Path,
-    fronts: Mapping[str, Sequence[Row]],
-    tables: Mapping[str, LatencyTable],
-    max_latency_ms: float | None,
-) -> list[dict[str, Any]]:
-    """Write search/transfer.csv of a search for several devices and give its rows; [] for one device."""
+    path: Path, fronts: Fronts, tables: Mapping[str, LatencyTable], max_latency_ms: float | None
+) -> list[TransferRow]:
+    """Write transfer.csv of a search for several devices and return its rows; none for one device."""
     if len(fronts) < 2:
         return []
     matrix = transfer_matrix(fronts, tables, max_latency_ms)
-    write_csv(run / "search" / "transfer.csv", matrix, TRANSFER_COLUMNS)
+    write_csv(path, [asdict(row) for row in matrix], [field.name for field in fields(TransferRow)])
     return matrix
 
 
 def transfer_matrix(
-    fronts: Mapping[str, Sequence[Row]], tables: Mapping[str, LatencyTable], max_latency_ms: float | None
-) -> list[dict[str, Any]]:
-    """Compare every pair of devices: rows with `front_of`, `used_on`, and what the front found for the one is there.
+    fronts: Fronts, tables: Mapping[str, LatencyTable], max_latency_ms: float | None
+) -> list[TransferRow]:
+    """Compare every pair of devices.
 
-    `hypervolume_share` is the hypervolume of that front on the other device, priced by its table and within the limit,
-    over that of the other device's own front; 1 on the diagonal. `accuracy` is the best within the limit, None where
-    none is. The reference point is accuracy 0 at the greatest latency of the two fronts.
+    The reference point is accuracy 0 at the greatest latency of the two fronts.
     """
-    found = []
+    matrix = []
     for used_on, own in fronts.items():
         priced = {device: points(front, tables[used_on]) for device, front in fronts.items()}
         for front_of in fronts:
@@ -50,46 +60,45 @@ def transfer_matrix(
             reference = (0.0, 1.1 * (slowest if max_latency_ms is None else min(slowest, max_latency_ms)))
             there = within(priced[front_of], max_latency_ms)
             whole = hypervolume(within(priced[used_on], max_latency_ms), reference)
-            found.append(
-                {
-                    "front_of": front_of,
-                    "used_on": used_on,
-                    "hypervolume_share": hypervolume(there, reference) / whole if len(there) else 0.0,
-                    "accuracy": float(-there[:, 0].min()) if len(there) else None,
-                    "own_accuracy": max(row["accuracy"] for row in own),
-                    "within_limit": len(there),
-                    "of": len(fronts[front_of]),
-                    "provenance": tables[used_on].header["provenance"],
-                }
+            row = TransferRow(
+                front_of=front_of,
+                used_on=used_on,
+                hypervolume_share=hypervolume(there, reference) / whole if len(there) else 0.0,
+                accuracy=float(-there[:, 0].min()) if len(there) else None,
+                own_accuracy=max(row.accuracy for row in own),
+                within_limit=len(there),
+                of=len(fronts[front_of]),
+                provenance=tables[used_on].header["provenance"],
             )
-    return found
+            matrix.append(row)
+    return matrix
 
 
-def points(front: Sequence[Row], table: LatencyTable) -> np.ndarray:
-    """Costs [n, 2] of what of a front a table's device can run: minus accuracy, milliseconds.
+def points(front: Sequence[FrontMember], table: LatencyTable) -> np.ndarray:
+    """Return the costs [n, 2] of those members of a front that a table's device can run: minus accuracy, milliseconds.
 
     A network with bit-widths that the table has no rows for is left out.
     """
-    rows = [(row, Architecture.from_json(row["architecture"])) for row in front]
-    costs = [[-row["accuracy"], table.predict(found).ms] for row, found in rows if found in table.space]
+    able = [row for row in front if row.architecture in table.space]
+    costs = [[-row.accuracy, table.predict(row.architecture).ms] for row in able]
     return np.array(costs).reshape(-1, 2)
 
 
 def within(costs: np.ndarray, max_latency_ms: float | None) -> np.ndarray:
-    """Those of the costs [n, 2] that keep to the limit."""
+    """Return those of the costs [n, 2] that keep to the limit."""
     return costs if max_latency_ms is None else costs[costs[:, 1] <= max_latency_ms]
 
 
-def transfer_lines(matrix: Sequence[Row]) -> list[str]:
-    """Say what becomes of a front on another device, a line for each pair."""
+def transfer_lines(matrix: Sequence[TransferRow]) -> list[str]:
+    """Return in words what becomes of a front on another device, a line for each pair."""
     lines = []
     for row in matrix:
-        if row["front_of"] == row["used_on"]:
+        if row.front_of == row.used_on:
             continue
-        best = "none within the limit" if row["accuracy"] is None else f"best {row['accuracy']:.1%}"
+        best = "none within the limit" if row.accuracy is None else f"best {row.accuracy:.1%}"
         lines.append(
-            f"the front of {row['front_of']} on {row['used_on']}: {row['hypervolume_share']:.0%} of the hypervolume of "
-            f"its own, {row['within_limit']} of {row['of']} within the limit, {best} (own {row['own_accuracy']:.1%}; "
-            f"latencies on {row['used_on']} {row['provenance']})"
+            f"the front of {row.front_of} on {row.used_on}: {row.hypervolume_share:.0%} of the hypervolume of "
+            f"its own, {row.within_limit} of {row.of} within the limit, {best} (own {row.own_accuracy:.1%}; "
+            f"latencies on {row.used_on} {row.provenance})"
         )
     return lines

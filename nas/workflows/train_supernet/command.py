@@ -4,112 +4,143 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nas.config import make_settings
 from nas.data.datasets import load_dataset
 from nas.errors import NasError
-from nas.files import locked, read_json, read_jsonl
+from nas.files import JsonObject, Stored, digest, read_jsonl, write_text
 from nas.hardware.device import this_machine
 from nas.progress import Console
-from nas.run.folder import create_run, find_run, latest_search, write_config, write_manifest
-from nas.run.staleness import digest
+from nas.run.manifest import new_manifest
+from nas.run.run import WEIGHTS, Run
 from nas.space.search_space import SearchSpace
 from nas.training.supernet.recipe import SupernetRecipe
+from nas.workflows.requests import TrainRequest
 from nas.workflows.tables import table_of
 from nas.workflows.train_supernet.epochs import train_in
 from nas.workflows.train_supernet.workers import check_workers, train_by_workers
 
 
-def train_supernet(
-    *,
-    space: str,
-    data: str,
-    run: Path | None,
-    seed: int,
-    resume: bool,
-    overrides: Sequence[str],
-    settings: dict[str, Any],
-    now: datetime,
-    console: Console,
-    workers: int = 1,
-    ray_address: str | None = None,
-) -> dict[str, Any]:
-    """Train the supernet of `space` on `data`; give what was reached. `settings` are those of `SupernetRecipe`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOutcome:
+    """What a training reached: the last line of its log."""
 
-    The number of workers is none of them: it changes the result by rounding only, and may change when resumed. They are
-    processes of this machine, or of the Ray cluster at an address.
-    """
-    recipe = make_settings(SupernetRecipe, settings, overrides)
-    check_workers(workers, recipe)
-    dataset = load_dataset(data, seed)
-    search_space = SearchSpace.load(space).with_classes(dataset.num_classes)
+    run: Run
+    epochs: int
+    last_row: Stored
+
+    def to_json(self) -> JsonObject:
+        """Return what --json prints."""
+        return {"run": str(self.run), "epochs": self.epochs, **self.last_row}
+
+
+def train_supernet(request: TrainRequest, console: Console) -> TrainOutcome:
+    """Train the supernet of a space on a data set, into a new run or to the end of an interrupted one."""
+    recipe = make_settings(SupernetRecipe, request.settings, request.overrides)
+    check_workers(request.workers.count, recipe)
+    dataset = load_dataset(request.data, request.seed)
+    space = SearchSpace.load(request.space).with_classes(dataset.num_classes)
     if dataset.num_train < recipe.batch_size:
         raise NasError(f"'{dataset.name}' has fewer images than a batch of {recipe.batch_size}", "--set batch_size=8")
-    asked = {"space": search_space.name, "data": data, "recipe": dataclasses.asdict(recipe)}
-    asked |= {"sources": sources_of(recipe, search_space, console)}
-    if resume:
-        run = find_run(run)
-        check_same(run, asked, seed, search_space)
+    sources = sources_of(recipe, space, console)
+    if request.resume:
+        run = Run.find(request.run)
+        check_same(run, request, recipe, sources, space)
     else:
-        run = create_run(run, "train-supernet", now)
-    with locked(run):
-        if not resume:
-            described = {**asked, "space_definition": search_space.to_dict(), "space_hash": search_space.hash}
-            options = {"space": str(space), "data": data, "seed": seed, "settings": dataclasses.asdict(recipe)}
-            write_config(run, options)
-            write_manifest(
-                run, command_of(space, data, seed, recipe), seed, described, now, this_machine().fingerprint
-            )  # last: now it is a run
+        run = Run.create(request.run, "train-supernet", request.now)
+    with run.locked():
+        if not request.resume:
+            begin_run(run, request, recipe, sources, space)
         console.say(f"run {run}")
-        if workers > 1 or ray_address is not None:
-            train_by_workers(workers, ray_address, run, search_space, data, recipe, seed, console)
+        if request.workers.together:
+            train_by_workers(request.workers, run, space, request.data, recipe, request.seed, console)
         else:
-            train_in(run, search_space, dataset, recipe, seed, console)
-    return {"run": str(run), "epochs": recipe.epochs, **last_row(run, recipe.epochs)}
+            train_in(run, space, dataset, recipe, request.seed, console)
+    return TrainOutcome(run=run, epochs=recipe.epochs, last_row=last_row(run, recipe.epochs))
 
 
-def last_row(run: Path, epochs: int) -> Mapping[str, Any]:
-    """Read what the last epoch reached; `NasError` where somebody has cut it off the log of a finished training."""
-    rows = read_jsonl(run / "training.jsonl")
+def begin_run(
+    run: Run, request: TrainRequest, recipe: SupernetRecipe, sources: dict[str, str], space: SearchSpace
+) -> None:
+    """Write config.yaml and, last, run.json: from then on the folder is a run."""
+    import yaml
+
+    settings = dataclasses.asdict(recipe)
+    options = {"space": str(request.space), "data": request.data, "seed": request.seed, "settings": settings}
+    write_text(run.config_path, yaml.safe_dump(options, sort_keys=False))
+    run.write_manifest(
+        new_manifest(
+            command=command_of(request, recipe),
+            now=request.now,
+            number=run.next_number(),
+            seed=request.seed,
+            space=space,
+            data=request.data,
+            recipe=settings,
+            sources=sources,
+            machine=this_machine().fingerprint,
+        )
+    )
+
+
+def last_row(run: Run, epochs: int) -> Stored:
+    """Read what the last epoch reached; `NasError` where it is no longer in the log of a finished training."""
+    rows = read_jsonl(run.log_path)
     if not rows or rows[-1].get("epoch") != epochs:
         raise NasError(
-            f"{run}/training.jsonl has lost what epoch {epochs}, the last one, reached",
+            f"{run.log_path} has lost what epoch {epochs}, the last one, reached",
             f"The weights are whole, so go on: nas search --device cpu --run {run}; or train again in a new run",
         )
     return rows[-1]
 
 
 def sources_of(recipe: SupernetRecipe, space: SearchSpace, console: Console) -> dict[str, str]:
-    """Give the digests of what a training reads besides its data: a resumed one must find it unchanged."""
-    found = {}
+    """Return the digests of what a training reads besides its data: a resumed one must find it unchanged."""
+    sources = {}
     if recipe.warm_start:
         path = Path(recipe.warm_start)
-        found["warm_start"] = digest(path / "supernet.safetensors" if path.is_dir() else path)
+        sources["warm_start"] = digest_of(path / WEIGHTS if path.is_dir() else path)
     if recipe.front:
-        found["front"] = digest(latest_search(Path(recipe.front)) / "front.json")
+        sources["front"] = digest_of(Run(Path(recipe.front)).newest_search().summary_path)
     if recipe.sampling_device:
-        found["sampling_device"] = table_of(recipe.sampling_device, space, console).header["csv_sha256"]
-    return found
+        sources["sampling_device"] = table_of(recipe.sampling_device, space, console).header["csv_sha256"]
+    return sources
 
 
-def command_of(space: str, data: str, seed: int, recipe: SupernetRecipe) -> str:
-    """Write the command that trains the same again, wherever this training was started from."""
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file; `NasError` where it is missing."""
+    if not path.is_file():
+        raise NasError(f"{path} is missing: the run has no trained supernet", "Train it: nas train-supernet --resume")
+    return digest(path)
+
+
+def command_of(request: TrainRequest, recipe: SupernetRecipe) -> str:
+    """Return the command that trains the same again, however this training was started."""
     usual = dataclasses.asdict(SupernetRecipe())
     changed = {name: value for name, value in dataclasses.asdict(recipe).items() if value != usual[name]}
-    words = ["nas", "train-supernet", "--space", space, "--data", data, "--seed", str(seed)]
+    words = ["nas", "train-supernet", "--space", request.space, "--data", request.data, "--seed", str(request.seed)]
     return shlex.join([*words, *(f"--set={name}={value}" for name, value in changed.items())])
 
 
-def check_same(run: Path, asked: dict[str, Any], seed: int, space: SearchSpace) -> None:
-    """Refuse to resume a run that was started with other settings."""
-    manifest = read_json(run / "run.json")
-    for name, value in {**asked, "seed": seed, "space_hash": space.hash}.items():
-        if manifest.get(name) != value:
+def check_same(
+    run: Run, request: TrainRequest, recipe: SupernetRecipe, sources: dict[str, str], space: SearchSpace
+) -> None:
+    """Raise `NasError` where a run was started with other settings."""
+    manifest = run.manifest
+    asked = {
+        "space": space.name,
+        "data": request.data,
+        "recipe": dataclasses.asdict(recipe),
+        "sources": sources,
+        "seed": request.seed,
+        "space_hash": space.hash,
+    }
+    for name, value in asked.items():
+        before = getattr(manifest, name)
+        if before != value:
             raise NasError(
-                f"{run} was started with {name} = {manifest.get(name)}, not {value}",
+                f"{run} was started with {name} = {before}, not {value}",
                 "Resume with the settings it was started with, or start a new run",
             )

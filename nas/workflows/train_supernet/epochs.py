@@ -24,6 +24,7 @@ from nas.nn.threads import divided_cores
 from nas.progress import Advance, Console
 from nas.run.checkpoint import read_checkpoint, write_checkpoint
 from nas.run.picks import front_members
+from nas.run.run import Run
 from nas.space.search_space import SearchSpace
 from nas.supernet.supernet import Supernet, sharing_of
 from nas.training.divergence import Diverged
@@ -42,7 +43,7 @@ LOGGED_SAMPLES = 1000  # of the validation split, for the accuracies in training
 
 
 def train_in(
-    run: Path,
+    run: Run,
     space: SearchSpace,
     dataset: Dataset,
     recipe: SupernetRecipe,
@@ -56,13 +57,13 @@ def train_in(
     With several ranks, all read and write the checkpoint, in folders of their own; the first one judges and logs.
     """
     training = begin(space, recipe, seed, dataset.num_train // recipe.batch_size, console, ranks)
-    state = read_checkpoint(run, console)
+    state = read_checkpoint(run.path, console)
     if state is not None:
         apart = sharing_of(space, [name.removeprefix("weight/") for name in state]).split
         training = training.split(apart) if apart else training
         training.restore(state)
     else:
-        write_checkpoint(run, training.state())
+        write_checkpoint(run.path, training.state())
         written()
     keep_rows(run, training.epoch, ranks)
     calibration = dataset.calibration()
@@ -82,10 +83,10 @@ def train_in(
             training = split_where_due(training, dataset, console)
             if ranks.rank == 0:
                 row = {**row_of(training, loss, logged, calibration), "seconds": time.monotonic() - start}
-                append_log(run / "training.jsonl", row)
-                write_bytes(run / "supernet.safetensors", save_checked(training.average.state_dict()))
+                append_log(run.log_path, row)
+                write_bytes(run.weights_path, save_checked(training.average.state_dict()))
                 advance(training.step, note_of(row))
-            write_checkpoint(run, training.state())  # last: what it holds is never done again
+            write_checkpoint(run.path, training.state())  # last: what it holds is never done again
             written()
 
 
@@ -101,7 +102,7 @@ def begin(
         console.say(f"warm start: {share:.0%} of the weights come from {recipe.warm_start}")
     table = table_of(recipe.sampling_device, space, console) if recipe.sampling_device else None
     cost = None if table is None else (lambda each: table.predict(each).ms)
-    front = front_members(Path(recipe.front), space) if recipe.front else []
+    front = front_members(Run(Path(recipe.front)), space) if recipe.front else []
     return SupernetTraining(supernet, recipe, seed, steps_per_epoch, cost, front)
 
 
@@ -118,7 +119,7 @@ def split_where_due(training: SupernetTraining, dataset: Dataset, console: Conso
     return training.split(apart) if apart else training
 
 
-def roll_back(training: SupernetTraining, run: Path, found: Diverged, console: Console) -> None:
+def roll_back(training: SupernetTraining, run: Run, found: Diverged, console: Console) -> None:
     """Go back to the last checkpoint with a lower rate; `NasError` after MOST_ROLLBACKS of them."""
     times = training.rollbacks + 1
     if times > MOST_ROLLBACKS:
@@ -127,7 +128,7 @@ def roll_back(training: SupernetTraining, run: Path, found: Diverged, console: C
             f"the training diverged again after {MOST_ROLLBACKS} roll-backs: {found}",
             f"Start a new run with --set learning_rate={lower}, and see that the images are sound",
         ) from found
-    state = read_checkpoint(run, console)
+    state = read_checkpoint(run.path, console)
     assert state is not None, "one is written before the first step"
     training.restore(state)
     training.rollbacks = times
@@ -170,14 +171,14 @@ def note_of(row: dict[str, Any]) -> str:
     return " ".join(f"{name} {100 * row[f'accuracy_{name}']:.1f}%" for name in ("largest", "smallest", "random"))
 
 
-def keep_rows(run: Path, epochs: int, ranks: Ranks) -> None:
+def keep_rows(run: Run, epochs: int, ranks: Ranks) -> None:
     """Drop log lines of epochs that the checkpoint does not hold: a kill may fall between the two writes."""
     if ranks.rank > 0:
         return
-    rows = read_jsonl(run / "training.jsonl", repair=True)
+    rows = read_jsonl(run.log_path, repair=True)
     kept = [row for row in rows if row["epoch"] <= epochs]
     if len(kept) < len(rows):
-        write_text(run / "training.jsonl", "".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
+        write_text(run.log_path, "".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
 
 
 def first_samples(split: Any, count: int) -> Any:

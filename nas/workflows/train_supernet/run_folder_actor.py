@@ -7,8 +7,7 @@ from pathlib import Path
 
 from nas.files import write_bytes
 from nas.run.checkpoint import BEFORE, NEWEST, write_newest
-
-LOG, WEIGHTS = "training.jsonl", "supernet.safetensors"
+from nas.run.run import LOG, WEIGHTS
 
 
 class RunFolderActor:

@@ -6,17 +6,18 @@ from pathlib import Path
 
 from nas.errors import NasError
 from nas.nn.tensor_file import load_tensors
+from nas.run.run import WEIGHTS
 from nas.supernet.slicing import take_slice
 from nas.supernet.supernet import Supernet
 
 
 def warm_start(supernet: Supernet, source: Path) -> float:
-    """Copy what a run or a safetensors file has under the same names; give the share of all weights that were found.
+    """Copy what a run or a safetensors file has under the same names; return the share of all weights that were found.
 
     A larger tensor gives its slice, so that the supernet of a larger space can start a smaller one (as InstaTune starts
     from pretrained weights: Sarah et al. 2023, arXiv 2308.15609). `NasError` where nothing fits.
     """
-    tensors = load_tensors(source / "supernet.safetensors" if source.is_dir() else source)
+    tensors = load_tensors(source / WEIGHTS if source.is_dir() else source)
     own = supernet.state_dict()
     fitting = {
         name: take_slice(tensors[name], tensor.shape)
@@ -30,5 +31,5 @@ def warm_start(supernet: Supernet, source: Path) -> float:
 
 
 def covers(have: tuple[int, ...], want: tuple[int, ...]) -> bool:
-    """Say whether a tensor of one shape has a slice of another."""
+    """Whether a tensor of one shape has a slice of another."""
     return len(have) == len(want) and all(large >= small for large, small in zip(have, want, strict=True))

@@ -17,9 +17,11 @@ from nas.data.datasets import load_dataset
 from nas.errors import NasError
 from nas.nn.ranks import Ranks
 from nas.progress import Console
+from nas.run.run import Run
 from nas.search.parallel import connect
 from nas.space.search_space import SearchSpace
 from nas.training.supernet.recipe import SupernetRecipe
+from nas.workflows.requests import RayWorkers
 from nas.workflows.train_supernet.epochs import train_in
 from nas.workflows.train_supernet.run_folder_actor import RunFolderActor, read_written
 
@@ -38,9 +40,8 @@ def check_workers(workers: int, recipe: SupernetRecipe) -> None:
 
 
 def train_by_workers(
-    workers: int,
-    address: str | None,
-    run: Path,
+    workers: RayWorkers,
+    run: Run,
     space: SearchSpace,
     data: str,
     recipe: SupernetRecipe,
@@ -54,21 +55,21 @@ def train_by_workers(
     """
     os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # data, tables and runs are named from where the command was called
-    connect(workers, address)
+    connect(workers.count, workers.address)
     import ray  # after it: what Ray binds to is settled when it is imported
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
 
     messages = Queue(actor_options={"num_cpus": 0, **on_this_machine()})
-    run_folder = ray.remote(num_cpus=0, **on_this_machine())(RunFolderActor).remote(run.resolve())
+    run_folder = ray.remote(num_cpus=0, **on_this_machine())(RunFolderActor).remote(run.path.resolve())
     job = {"run_folder": run_folder, "space": space, "data": data, "recipe": recipe, "seed": seed, "messages": messages}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as beside:
         trainer = TorchTrainer(
             train_share,
             train_loop_config=job,
             torch_config=joined_by_themselves(),
-            scaling_config=ScalingConfig(num_workers=workers),
+            scaling_config=ScalingConfig(num_workers=workers.count),
             run_config=RunConfig(storage_path=folder, failure_config=FailureConfig(max_failures=MOST_DEATHS)),
         )
         try:
@@ -175,15 +176,15 @@ def train_share(job: dict[str, Any]) -> None:
     dataset, run_folder = load_dataset(job["data"], job["seed"]), job["run_folder"]
     try:
         with tempfile.TemporaryDirectory() as name:
-            run = Path(name)
+            folder = Path(name)
             for file, data in ray.get(run_folder.files.remote()).items():
-                (run / file).write_bytes(data)
+                (folder / file).write_bytes(data)
             join(ranks)
 
             def written() -> None:
                 if ranks.rank == 0:
-                    ray.get(run_folder.keep.remote(read_written(run)))
+                    ray.get(run_folder.keep.remote(read_written(folder)))
 
-            train_in(run, job["space"], dataset, job["recipe"], job["seed"], console, ranks, written)
+            train_in(Run(folder), job["space"], dataset, job["recipe"], job["seed"], console, ranks, written)
     except NasError as error:  # raised here, it would count as a death
         job["messages"].put(error)

@@ -14,7 +14,7 @@ from nas.errors import NasError
 from nas.files import read_json
 from nas.hardware.device import this_machine
 from nas.progress import Console
-from nas.run.space import run_space
+from nas.run.run import Run
 from nas.space.cost import architecture_cost
 from nas.space.preset import Preset
 from nas.workflows.compare.command import compare, judge
@@ -22,12 +22,14 @@ from nas.workflows.compare.comparison_table import COLUMNS, SCRATCH, count_macs
 from nas.workflows.compare.network_latencies import is_here
 from nas.workflows.network_training import candidates as candidates
 from nas.workflows.network_training.candidates import Tuned
+from nas.workflows.requests import CompareRequest
 
 RUN = Path("runs/tiny")
 
 
 def run_compare(*models, device="cpu", **asked):
-    return compare(run=RUN, device=device, models=models, seed=0, console=Console(quiet=True), **asked)
+    request = CompareRequest(run=RUN, device=device, models=models, **asked)
+    return compare(request, Console(quiet=True)).to_json()
 
 
 def rows_of(path=RUN / "compare.csv"):
@@ -130,11 +132,9 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(finished, monkeypatch
 
 
 def test_a_preset_of_the_space_is_trained_as_hand_designed_models_are(finished, monkeypatch):
-    space = run_space(RUN)
+    space = Run(RUN).space()
     preset = Preset("plain", space.smallest(), "made up")
-    monkeypatch.setattr(
-        "nas.workflows.compare.command.run_space", lambda run: replace(space, presets={"plain": preset})
-    )
+    monkeypatch.setattr(Run, "space", lambda run: replace(space, presets={"plain": preset}))
     (row,) = (row for row in run_compare("plain")["models"] if row["kind"] == "hand-designed")
     assert (row["name"], row["source"]) == ("plain", "preset architecture, trained from scratch")
     assert row["num_params"] == architecture_cost(space.smallest(), 10).num_params

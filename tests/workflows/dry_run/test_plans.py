@@ -1,11 +1,14 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nas.errors import NasError
+from nas.progress import Console
 from nas.workflows.dry_run import plans as rehearsal
 from nas.workflows.dry_run.plans import plan_compare
+from nas.workflows.requests import CompareRequest
 
 SMALL = ("--set", "batch_size=256")
 COMMANDS = {
@@ -61,8 +64,8 @@ def test_a_dry_run_refuses_what_the_command_would_refuse(nas, workspace):
 
 def test_further_seeds_train_the_subnets_again_too(finished, monkeypatch):
     monkeypatch.setattr(rehearsal, "trainings_seconds", lambda trainings: 1.0)
-    asked = {"run": None, "device": "cpu", "models": ["resnet10t@32"], "seed": 0, "pretrained": None}
-    one, two = (plan_compare(**asked, seeds=seeds)["trainings"] for seeds in (1, 2))
+    request, console = CompareRequest(device="cpu", models=["resnet10t@32"]), Console(quiet=True)
+    one, two = (plan_compare(replace(request, seeds=seeds), console)["trainings"] for seeds in (1, 2))
     assert (one, two) == (2, 2 + 4)  # the model and the control; with the second seed the two subnets too
     with pytest.raises(NasError, match="resnet10tt"):
-        plan_compare(**asked | {"models": ["resnet10tt"]}, seeds=1)
+        plan_compare(replace(request, models=["resnet10tt"]), console)

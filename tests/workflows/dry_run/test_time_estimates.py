@@ -11,7 +11,7 @@ from nas.workflows.dry_run.time_estimates import (
     training_seconds,
     trainings_seconds,
 )
-from nas.workflows.network_training.jobs import Training
+from nas.workflows.network_training.jobs import TrainingJob
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def training(clock: list[float], steps: int, seconds: float, done: list[int]) -> Training[None]:
+def training(clock: list[float], steps: int, seconds: float, done: list[int]) -> TrainingJob[None]:
     """A training whose first step takes ten times as long as the others."""
 
     def train(model: nn.Module, on_step) -> None:
@@ -31,7 +31,7 @@ def training(clock: list[float], steps: int, seconds: float, done: list[int]) ->
             done.append(step)
             on_step(step, steps)
 
-    return Training(id="a", seed=0, steps=steps, make=nn.Identity, train=train)
+    return TrainingJob(id="a", seed=0, steps=steps, make=nn.Identity, train=train)
 
 
 def test_a_training_is_estimated_from_its_first_steps_and_no_more_are_done(clock: list[float]) -> None:
@@ -57,5 +57,5 @@ def test_what_goes_wrong_in_a_timed_training_is_not_hidden() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        training_seconds(Training(id="a", seed=0, steps=9, make=nn.Identity, train=train))
+        training_seconds(TrainingJob(id="a", seed=0, steps=9, make=nn.Identity, train=train))
     assert not issubclass(ZeroDivisionError, Enough)

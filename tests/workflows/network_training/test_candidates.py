@@ -6,7 +6,7 @@ import torch
 
 from nas.data.datasets import load_dataset
 from nas.nn.timm_model import Reference
-from nas.run.models import load_supernet
+from nas.run.run import load_supernet
 from nas.workflows.network_training.candidates import hand_designed, inherited_subnet, subnet_from_scratch
 
 RUN = Path("runs/tiny")

@@ -6,7 +6,7 @@ from torch import nn
 
 from nas.progress import Console
 from nas.training.network import Recipe
-from nas.workflows.network_training.jobs import Training, matching_rows, side_by_side, train_each
+from nas.workflows.network_training.jobs import TrainingJob, matching_rows, side_by_side, train_each
 
 QUIET = Console(quiet=True)
 
@@ -18,7 +18,7 @@ def training(identity, seed=0, steps=3, settings=None, train=None):
         return f"{identity} trained"
 
     settings = {"settings": asdict(Recipe())} if settings is None else settings
-    return Training(id=identity, seed=seed, steps=steps, make=nn.Identity, train=train or walk, settings=settings)
+    return TrainingJob(id=identity, seed=seed, steps=steps, make=nn.Identity, train=train or walk, settings=settings)
 
 
 def test_what_is_written_down_is_not_trained_again(tmp_path):

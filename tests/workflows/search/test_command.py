@@ -17,9 +17,15 @@ from nas.data import datasets as data_module
 from nas.errors import NasError
 from nas.progress import Console
 from nas.report.sanity import quality_sentences
+from nas.run.run import Run
+from nas.run.search import Search
+from nas.run.search_settings import Limits, SearchSettings
+from nas.search.evaluation_row import COLUMNS
 from nas.space.search_space import SearchSpace
+from nas.workflows.dry_run.plans import plan_search
+from nas.workflows.requests import RayWorkers, SearchRequest
 from nas.workflows.search import command as module
-from nas.workflows.search.command import COLUMNS, Limits, SearchSettings, evaluators, search
+from nas.workflows.search.command import evaluators, search
 from nas.workflows.search.inherited_accuracy import InheritedAccuracy
 
 RUN = Path("runs/tiny")
@@ -40,16 +46,16 @@ def search_toy(
     **limits,
 ):
     settings = SearchSettings(limits=Limits(**limits), budget=budget, seed=seed, racing=racing)
-    return search(
+    request = SearchRequest(
         run=RUN,
         devices=devices,
         settings=settings,
         measured_only=measured_only,
         resume=resume,
-        dry_run=dry_run,
-        console=Console(quiet=True),
-        num_workers=num_workers,
+        workers=RayWorkers(count=num_workers),
     )
+    console = Console(quiet=True)
+    return {"dry_run": plan_search(request, console)} if dry_run else search(request, console).to_json()
 
 
 def brute_force_front(truth, **limits):
@@ -184,19 +190,19 @@ class Stop(Exception):
 
 def interrupt_after(monkeypatch, count, devices=("cpu",)):
     """Let a search fall over when `count` evaluations are recorded."""
-    append = module.append_jsonl
+    append = Search.append
     done = []
 
-    def limited(path, row):
-        append(path, row)
-        done.append(path)
+    def limited(place, row):
+        append(place, row)
+        done.append(place)
         if len(done) == count:
             raise Stop
 
-    monkeypatch.setattr(module, "append_jsonl", limited)
+    monkeypatch.setattr(Search, "append", limited)
     with pytest.raises(Stop):
         search_toy(budget=30, devices=devices)
-    monkeypatch.setattr(module, "append_jsonl", append)
+    monkeypatch.setattr(Search, "append", append)
 
 
 def test_an_interrupted_search_is_resumed_to_the_same_bytes_and_repeats_nothing(workspace, monkeypatch, evaluated):
@@ -320,7 +326,12 @@ def test_one_worker_needs_no_ray_and_a_cluster_does(workspace, monkeypatch):
     monkeypatch.setattr(module, "ray_workers", no_ray)
     search_toy(budget=5)
     for num_workers, address in ((2, None), (1, "127.0.0.1:6379")):
-        with pytest.raises(Stop), evaluators(InheritedAccuracy(RUN), num_workers, address, Console(quiet=True)):
+        with (
+            pytest.raises(Stop),
+            evaluators(
+                InheritedAccuracy(Run(RUN)), RayWorkers(count=num_workers, address=address), Console(quiet=True)
+            ),
+        ):
             pass
     assert asked == [(1, 2, None), (1, 1, "127.0.0.1:6379")]
 
@@ -399,7 +410,8 @@ def test_limits_that_no_candidate_holds_are_refused_without_an_evaluation(worksp
     assert search_toy(budget=5)["fronts"]["cpu"]  # and the refused search does not stand in the way
 
 
-def test_a_dry_run_evaluates_and_writes_nothing(workspace, evaluated):
+def test_a_dry_run_evaluates_and_writes_nothing(workspace, evaluated, monkeypatch):
+    monkeypatch.setattr("nas.workflows.dry_run.plans.evaluation_seconds", lambda run: 1.0)
     found = search_toy(dry_run=True)["dry_run"]["cpu"]
     assert found["size"] == 48
     assert found["settings"]["budget"] == WHOLE_SPACE

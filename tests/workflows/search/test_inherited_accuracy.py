@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.run.run import Run
 from nas.search.racing import Job, one_by_one
 from nas.space.search_space import SearchSpace
 from nas.workflows.search.inherited_accuracy import RACED, WHOLE, InheritedAccuracy
@@ -22,13 +23,13 @@ def some(toy_truth):
 
 @pytest.mark.parametrize("shares", [WHOLE, RACED])
 def test_the_parts_make_up_the_accuracy_on_the_whole_split(workspace, toy_truth, some, shares):
-    assert InheritedAccuracy(RUN, shares).of(some) == [toy_truth[each.id]["accuracy"] for each in some]
+    assert InheritedAccuracy(Run(RUN), shares).of(some) == [toy_truth[each.id]["accuracy"] for each in some]
 
 
 def test_what_goes_to_another_process_counts_the_same_and_reads_no_file(workspace, some, monkeypatch):
-    here = InheritedAccuracy(RUN, RACED)
+    here = InheritedAccuracy(Run(RUN), RACED)
     expected = here.of(some)
-    sent = pickle.dumps(InheritedAccuracy(RUN, RACED))
+    sent = pickle.dumps(InheritedAccuracy(Run(RUN), RACED))
     assert str(RUN).encode() not in sent
     monkeypatch.chdir("/")
     assert pickle.loads(sent).of(some) == expected
@@ -40,7 +41,7 @@ def test_a_subnet_is_taken_out_once_for_a_race_and_not_again_for_what_is_known(w
     taken = []
     take_out = SubnetCounts.take_out
     monkeypatch.setattr(SubnetCounts, "take_out", lambda *args: taken.append(args[1]) or take_out(*args))
-    judge = InheritedAccuracy(RUN, RACED)
+    judge = InheritedAccuracy(Run(RUN), RACED)
     workers = judge.remembering(one_by_one([judge.objective], lambda: 0.0))
     jobs = [Job(each, {}, SIGNS, np.empty((0, 1))) for each in some]
     first, second = list(workers(jobs)), list(workers(jobs))

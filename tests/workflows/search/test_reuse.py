@@ -9,23 +9,19 @@ import pytest
 
 from nas.errors import NasError
 from nas.progress import Console
+from nas.run.search_settings import SearchSettings
 from nas.space.bits import available
-from nas.workflows.search.command import Limits, SearchSettings, search
+from nas.workflows.requests import SearchRequest
+from nas.workflows.search.command import search
 from nas.workflows.search.reuse import reused
 
 RUN = Path("runs/tiny")
 
 
 def search_toy(devices, budget=30, resume=False):
-    return search(
-        run=RUN,
-        devices=devices,
-        settings=SearchSettings(limits=Limits(), budget=budget),
-        measured_only=False,
-        resume=resume,
-        dry_run=False,
-        console=Console(quiet=True),
-    )
+    settings = SearchSettings(budget=budget)
+    request = SearchRequest(run=RUN, devices=devices, settings=settings, resume=resume)
+    return search(request, Console(quiet=True)).to_json()
 
 
 def own(found, device):

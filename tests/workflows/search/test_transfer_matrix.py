@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ TOY = SearchSpace.load("toy")
 
 
 def member(architecture, accuracy):
-    return {"id": architecture.id, "accuracy": accuracy, "architecture": architecture.to_json()}
+    return SimpleNamespace(architecture=architecture, accuracy=accuracy)
 
 
 @pytest.fixture
@@ -28,23 +29,26 @@ def tables(tmp_path, write_toy_table, monkeypatch):
 def test_a_front_is_worth_all_of_itself_on_its_own_device(tables):
     fronts = {name: [member(TOY.smallest(), 0.6), member(TOY.largest(), 0.9)] for name in tables}
     for row in transfer_matrix(fronts, tables, None):
-        assert row["hypervolume_share"] == pytest.approx(1.0)
-        assert (row["within_limit"], row["of"], row["accuracy"], row["own_accuracy"]) == (2, 2, 0.9, 0.9)
+        assert row.hypervolume_share == pytest.approx(1.0)
+        assert (row.within_limit, row.of, row.accuracy, row.own_accuracy) == (2, 2, 0.9, 0.9)
 
 
 def test_a_worse_front_is_worth_less_and_members_over_the_limit_do_not_count(tables):
     fronts = {"one": [member(TOY.largest(), 0.9)], "two": [member(TOY.smallest(), 0.6), member(TOY.largest(), 0.9)]}
-    found = {(row["front_of"], row["used_on"]): row for row in transfer_matrix(fronts, tables, None)}
-    assert found["one", "two"]["hypervolume_share"] < 1 < found["two", "one"]["hypervolume_share"]
+    found = {(row.front_of, row.used_on): row for row in transfer_matrix(fronts, tables, None)}
+    assert found["one", "two"].hypervolume_share < 1 < found["two", "one"].hypervolume_share
     limit = tables["two"].predict(TOY.smallest()).ms * 1.01
-    found = {(row["front_of"], row["used_on"]): row for row in transfer_matrix(fronts, tables, limit)}
+    found = {(row.front_of, row.used_on): row for row in transfer_matrix(fronts, tables, limit)}
     lost = found["one", "two"]
-    assert (lost["hypervolume_share"], lost["accuracy"], lost["within_limit"]) == (0.0, None, 0)
+    assert (lost.hypervolume_share, lost.accuracy, lost.within_limit) == (0.0, None, 0)
     assert "none within the limit (own 90.0%" in " ".join(transfer_lines(list(found.values())))
 
 
 def test_one_device_has_nothing_to_compare(tables, tmp_path):
-    assert record_transfer(tmp_path, {"one": [member(TOY.smallest(), 0.5)]}, tables, None) == []
+    assert (
+        record_transfer(tmp_path / "search" / "transfer.csv", {"one": [member(TOY.smallest(), 0.5)]}, tables, None)
+        == []
+    )
     assert not (tmp_path / "search").exists()
 
 

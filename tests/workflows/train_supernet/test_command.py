@@ -19,12 +19,13 @@ from nas.data.datasets import load_dataset
 from nas.errors import NasError
 from nas.files import read_json, write_json
 from nas.progress import Console
-from nas.run.models import load_supernet
+from nas.run.run import load_supernet
 from nas.space.search_space import SearchSpace
 from nas.supernet.slicing import take_slice
 from nas.supernet.supernet import Supernet
 from nas.training.supernet import loop as training_module
 from nas.training.supernet.recipe import SupernetRecipe
+from nas.workflows.requests import TrainRequest
 from nas.workflows.train_supernet import command as module
 from nas.workflows.train_supernet import epochs as epochs_module
 from nas.workflows.train_supernet.command import train_supernet
@@ -35,7 +36,7 @@ SMALL = {"epochs": EPOCHS, "batch_size": 256}  # five steps an epoch
 
 
 def train(run, *, space="toy", data="digits", seed=0, resume=False, overrides=(), settings=SMALL, console=QUIET):
-    return train_supernet(
+    request = TrainRequest(
         space=space,
         data=data,
         run=Path(run),
@@ -44,8 +45,8 @@ def train(run, *, space="toy", data="digits", seed=0, resume=False, overrides=()
         overrides=overrides,
         settings=settings,
         now=datetime(2026, 1, 2, 3, 4, 5),
-        console=console,
     )
+    return train_supernet(request, console).to_json()
 
 
 @pytest.fixture(scope="module")

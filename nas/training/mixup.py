@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
 
 import numpy as np
-import torch
 from torch import Tensor
 
-ONE_AT_A_TIME = Lock()  # torchvision draws from the generator that all threads share
+from nas.nn.global_rng import seeded
 
 
 def mixed(
@@ -27,6 +25,5 @@ def mixed(
         return images, labels
     rng = np.random.default_rng([*seed, 9])
     alpha, mix = asked[int(rng.integers(len(asked)))]
-    with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**31)))
+    with seeded(int(rng.integers(2**31))):  # torchvision draws from torch's generator
         return mix(alpha=alpha, num_classes=num_classes)(images, labels)

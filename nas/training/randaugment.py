@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.data.splits import EVERY, Dataset
-from nas.training.mixup import ONE_AT_A_TIME
+from nas.nn.global_rng import exclusive, reseed
 
 CHANGES = 2  # of each image
 
@@ -36,10 +36,10 @@ def augmented(
     for number, (images, labels) in enumerate(batches):
         pixels = ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
         changed = []
-        with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
+        with exclusive():
             for place, image in enumerate(pixels):
                 rng = np.random.default_rng([*seed, number, first + step * place, 14])
-                torch.manual_seed(int(rng.integers(2**31)))
+                reseed(int(rng.integers(2**31)))
                 changed.append(change(image))
         made = (torch.stack(changed).to(images.dtype) / 255 - mean) / std
         yield made.contiguous(memory_format=torch.channels_last), labels

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from nas.hardware.backends.registry import BACKENDS, clock_of
@@ -42,6 +41,7 @@ from nas.hardware.measurement.rows import Difference, row_of
 from nas.hardware.measurement.validation import MeasuredNetwork, validate
 from nas.hardware.table.latency_table import UNVALIDATED_SIGMA, LatencyTable
 from nas.hardware.table.table_file import Row, write_table
+from nas.nn.global_rng import seeded
 from nas.nn.subnet import build_operator, build_subnet
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
@@ -206,8 +206,7 @@ def resident_gb() -> float:
 
 def prepare(make: Callable[[], nn.Module], shape: Shape, plan: Plan, setting: Setting) -> Call:
     """Make a module, with its norms folded as it is deployed, ready to run; leaves PyTorch's random state alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
+    with seeded(plan.seed):
         return BACKENDS[plan.backend].prepare(*deployed(make(), shape), setting)
 
 

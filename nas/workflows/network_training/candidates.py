@@ -7,13 +7,12 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-import torch
 from torch import nn
 
 from nas.data.datasets import Dataset
+from nas.nn.global_rng import exclusive, seeded
 from nas.nn.subnet import build_subnet
 from nas.nn.timm_model import Reference, build_reference
 from nas.space.architecture import Architecture
@@ -23,9 +22,6 @@ from nas.supernet.supernet import Supernet, extract, inherit
 from nas.training.network import OnStep, Recipe, count_steps, train_model
 from nas.training.quantized import bits_recipe, has_bits, tune_quantized
 from nas.workflows.network_training.jobs import TrainingJob
-
-# Fresh weights come from the generator that all threads share, and a supernet runs in one thread at a time.
-ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +71,8 @@ def inherited_subnet(architecture: Architecture, supernet: Supernet, dataset: Da
 
 
 def inherited(supernet: Supernet, architecture: Architecture, dataset: Dataset) -> nn.Module:
-    """Cut out a network with the weights of its supernet; in a function of its own, as a lock cannot go to a worker."""
-    with ONE_AT_A_TIME:
+    """Return a network with the weights of its supernet, which runs in one thread at a time."""
+    with exclusive():
         return inherit(supernet, architecture, calibrate(supernet, architecture, dataset.calibration()))
 
 
@@ -84,21 +80,16 @@ def hand_designed(reference: Reference, num_classes: int, weights: Path | None) 
     """Enter a timm model with fresh weights, or those of a file."""
 
     def make(seed: int) -> nn.Module:
-        return seeded(seed, lambda: build_reference(reference, num_classes, weights))
+        with seeded(seed):
+            return build_reference(reference, num_classes, weights)
 
     return Candidate(id=str(reference), start="scratch" if weights is None else "pretrained", make=make)
 
 
 def fresh_subnet(architecture: Architecture, num_classes: int, seed: int) -> nn.Module:
     """Build an architecture with weights drawn from the seed, as a hand-designed model is."""
-    return seeded(seed, lambda: build_subnet(architecture, num_classes))
-
-
-def seeded(seed: int, build: Callable[[], nn.Module]) -> nn.Module:
-    """Build with weights drawn from the seed."""
-    with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()
+    with seeded(seed):
+        return build_subnet(architecture, num_classes)
 
 
 def largest_teacher(supernet: Supernet, dataset: Dataset) -> nn.Module:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from nas.data.datasets import Dataset
@@ -18,6 +17,7 @@ from nas.data.splits import AnySplit, Split, batches, take
 from nas.errors import NasError
 from nas.evaluation.accuracy import inherited_accuracy
 from nas.files import append_log, read_jsonl, write_bytes, write_text
+from nas.nn.global_rng import seeded
 from nas.nn.ranks import SINGLE_PROCESS, Ranks
 from nas.nn.tensor_file import save_checked
 from nas.nn.threads import divided_cores
@@ -94,8 +94,7 @@ def begin(
     space: SearchSpace, recipe: SupernetRecipe, seed: int, steps_per_epoch: int, console: Console, ranks: Ranks
 ) -> SupernetTraining:
     """Make a training that has not begun: fresh weights, or those that it starts warm from."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         supernet = Supernet(space, ranks, recipe.sharing)
     if recipe.warm_start:
         share = warm_start(supernet, Path(recipe.warm_start))

@@ -12,7 +12,7 @@ from nas.workflows.network_training.candidates import hand_designed, inherited_s
 RUN = Path("runs/tiny")
 
 
-def test_entrants_are_made_by_several_threads_as_by_one(workspace):
+def test_candidates_are_made_by_several_threads_as_by_one(workspace):
     supernet, dataset, rng = load_supernet(RUN), load_dataset("digits", 0), np.random.default_rng(0)
     architectures = [supernet.space.sample(rng) for _ in range(6)]
     candidates = [inherited_subnet(each, supernet, dataset) for each in architectures]
@@ -25,7 +25,7 @@ def test_entrants_are_made_by_several_threads_as_by_one(workspace):
         assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
-def test_entrants_go_to_workers_and_are_made_there_alike(workspace):
+def test_candidates_go_to_workers_and_are_made_there_alike(workspace):
     from ray import cloudpickle
 
     supernet, dataset = load_supernet(RUN), load_dataset("digits", 0)

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
-USER_SPACES, USER_TABLES = Path("search_spaces"), Path("latency_tables")  # under the working folder
-
-
-def shipped_folder(name: str) -> Path:
-    """Return the folder of shipped files: inside an installed package, beside it in a clone."""
-    installed = PACKAGE / "shipped_files" / name
-    return installed if installed.is_dir() else PACKAGE.parent / name
+SHIPPED_SPACES = Path(__file__).resolve().parent / "shipped_files" / "search_spaces"
+SHIPPED_TABLES = Path(__file__).resolve().parent / "shipped_files" / "latency_tables"
 
 
 def space_folders() -> tuple[Path, ...]:
-    """Return the folders searched for spaces: `search_spaces/` here first, then the shipped one."""
-    return USER_SPACES, shipped_folder("search_spaces")
+    """Return the folders searched for spaces: `search_spaces/` under the current directory first, then the shipped."""
+    return Path("search_spaces"), SHIPPED_SPACES
 
 
 def table_folders() -> tuple[Path, ...]:
-    """Return the folders searched for latency tables: `latency_tables/` here first, then the shipped one."""
-    folders = (user_tables(), shipped_folder("latency_tables"))
-    return tuple(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
+    """Return the folders searched for latency tables: the user's first, then the shipped one."""
+    return tuple(folder.resolve() for folder in (user_tables(), SHIPPED_TABLES) if folder.is_dir())
 
 
 def user_tables() -> Path:
     """Return the folder that new latency tables are written to: `latency_tables/` under the current directory."""
-    return Path.cwd() / USER_TABLES
+    return Path.cwd() / "latency_tables"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +22,8 @@ import pytest
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("shared machine")
 os.environ["OMP_NUM_THREADS"] = "1"  # results to the bit must not depend on the cores that happen to be free
+RAY_BINDING = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # read when ray is imported, whichever test imports it first
+os.environ[RAY_BINDING] = "0"
 ROOT = Path(__file__).parents[1]
 # A shell may have told its children to ignore Ctrl-C: undo that first.
 MAIN = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from nas.cli import main; main()"
@@ -32,6 +36,36 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session")
+def child_environment() -> dict[str, str]:
+    """Return the environment of a command of its own, which has to bind Ray by itself."""
+    return {name: value for name, value in os.environ.items() if name != RAY_BINDING}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the tests in a random order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the tests if asked; mark the long tests of faults, which `make faults` runs."""
+    for item in items:
+        if item.path.parent.name == "faults" and item.get_closest_marker("slow"):
+            item.add_marker("faults")
+    if (seed := config.getoption("--shuffle")) is not None:
+        random.Random(seed).shuffle(items)
+
+
+@pytest.fixture(autouse=True)
+def own_place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test work in an empty folder, and draw from generators that depend on its own name only."""
+    monkeypatch.chdir(tmp_path)
+    seed = zlib.crc32(request.node.nodeid.encode())
+    random.seed(seed)
+    for name in ("numpy", "torch"):
+        if module := sys.modules.get(name):
+            module.random.seed(seed) if name == "numpy" else module.manual_seed(seed)
 
 
 @pytest.fixture
@@ -51,7 +85,7 @@ def nas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def spawn(child_environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start one command in a process of its own; what still runs at the end of the test is killed."""
     started = []
 
@@ -62,7 +96,7 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             subprocess.Popen(
                 command,
                 cwd=cwd,
-                env={**os.environ, "PYTHONPATH": paths},
+                env={**child_environment, "PYTHONPATH": paths},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

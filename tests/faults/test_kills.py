@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import random
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def tuned(folder: Path) -> Any:
 
 
 def compared(folder: Path) -> Any:
-    names = ("id", "kind", "accuracy", "epochs", "recipe", "num_params")  # latencies are measured anew
+    names = ("id", "kind", "accuracy", "epochs", "recipe", "num_params")  # latencies are measured again
     with (folder / RUN / "compare.csv").open(newline="") as file:
         rows = sorted(tuple(row[name] for name in names) for row in csv.DictReader(file))
     return rows, sorted(json.dumps(row, sort_keys=True) for row in read_jsonl(folder / RUN / "compare/trained.jsonl"))
@@ -82,6 +82,24 @@ def without(folder: Path, names: str) -> Path:
     return folder
 
 
+def progress(folder: Path) -> int:
+    """Bytes that lie in a folder, half-written files included."""
+    sizes = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # a temporary file that has got its name meanwhile
+            sizes += path.stat().st_size if path.is_file() else 0
+    return sizes
+
+
+def kill_at(process: Any, folder: Path, target: int) -> bool:
+    """Kill a command once it has written as much; whether it was still running then."""
+    while process.is_alive() and progress(folder) < target:
+        process.join(0.002)
+    process.kill()
+    process.join()
+    return bool(process.exitcode == -9)
+
+
 @pytest.mark.parametrize(("name", "kills"), [("search", 1), *SLOWLY])
 def test_a_command_killed_at_random_moments_and_called_again_leaves_what_an_uninterrupted_one_leaves(
     name: str, kills: int, begin: Any, command: Any, words_of: Any, copy_of: Any, request: Any
@@ -89,21 +107,21 @@ def test_a_command_killed_at_random_moments_and_called_again_leaves_what_an_unin
     words, (resume, outcome, writes) = words_of[name], COMMANDS[name]
     before = request.getfixturevalue("trained_folder" if name in EARLY else "finished_folder")
     undisturbed = without(copy_of(before), writes)
-    start = time.monotonic()
+    start = progress(undisturbed)
     code, said = command(*words, folder=undisturbed)
-    seconds = time.monotonic() - start
     assert code in (0, 4), said  # 4: a check of so small an audit or profile may fail
-    expected, rng, killed = outcome(undisturbed), random.Random(name), 0
-    for _ in range(kills):
+    expected, span, rng = outcome(undisturbed), progress(undisturbed) - start, random.Random(name)
+    killed = missed = 0
+    while killed < kills:
         folder = without(copy_of(before), writes)
-        process = begin(*words, folder=folder)
-        process.join(rng.uniform(0, seconds))
-        process.kill()
-        process.join()
-        killed += process.exitcode == -9
+        share = rng.uniform(0, 1) * 0.5**missed  # one that ended before it was killed: earlier the next time
+        if not kill_at(begin(*words, folder=folder), folder, start + int(share * span)):
+            missed += 1
+            assert missed <= 2 * kills + 10, "it ends before it can be killed"
+            continue
+        killed, missed = killed + 1, 0
         begun = name != "train-supernet" or (folder / "runs/new/run.json").exists()  # else there is no run to resume
         code, said = command(*words, *(resume if begun else ()), folder=folder)
         assert code in (0, 4), said
         assert outcome(folder) == expected
         assert not list(folder.rglob("*.tmp")), "nothing half-written is left"
-    assert killed > kills // 2

@@ -21,12 +21,13 @@ from nas.hardware.prediction.predict import (
 from nas.hardware.table.latency_table import LatencyTable
 from nas.hardware.table.provenance import describe
 from nas.hardware.table.table_file import write_table
+from nas.shipped import SHIPPED_SPACES
 from nas.space.operator import TRANSITIONS
 from nas.space.search_space import SearchSpace
 
 A100 = conditions("a100", "bf16", 1)
 SHIPPED = spec_files()["a100-sxm4-80gb"].parent
-SPACES = sorted(path.stem for path in (Path(__file__).parents[3] / "search_spaces").glob("*.yaml"))
+SPACES = sorted(path.stem for path in SHIPPED_SPACES.glob("*.yaml"))
 SOME = 12  # operators of a large space that are predicted again
 
 

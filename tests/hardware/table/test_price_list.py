@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,10 @@ from nas.errors import NasError
 from nas.hardware.table.latency_table import LatencyTable
 from nas.hardware.table.price_list import coded_blocks
 from nas.hardware.table.table_file import Row
+from nas.shipped import SHIPPED_SPACES
 from nas.space.search_space import SearchSpace
 
-SPACES = sorted(path.stem for path in (Path(__file__).parents[3] / "search_spaces").glob("*.yaml"))
+SPACES = sorted(path.stem for path in SHIPPED_SPACES.glob("*.yaml"))
 ORACLE = settings(deadline=None, max_examples=15)
 
 

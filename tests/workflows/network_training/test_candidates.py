@@ -26,7 +26,7 @@ def test_candidates_are_made_by_several_threads_as_by_one(workspace):
 
 
 def test_candidates_go_to_workers_and_are_made_there_alike(workspace):
-    from ray import cloudpickle
+    import cloudpickle
 
     supernet, dataset = load_supernet(RUN), load_dataset("digits", 0)
     largest = supernet.space.largest()

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,25 @@ def test_help_lists_every_command_without_loading_anything_heavy():
         assert f"  {command} " in done.stdout
     assert "Examples:" in done.stdout
     assert not HEAVY & {name.split(".")[0] for name in done.stderr.split()}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return for every module of nas the modules of nas that it imports, inside functions too."""
+    names = {module_of(path) for path in MODULES}
+    graph = {}
+    for path in MODULES:
+        imported = set(imports(ast.parse(path.read_text(encoding="utf-8"))))
+        modules = {name if name in names else name.rpartition(".")[0] for name in imported if lies_in(name, "nas")}
+        graph[module_of(path)] = (modules & names) - {"nas", module_of(path)}
+    return graph
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = import_graph()
+    del graph["nas"]  # whose public names come from everywhere, when they are used
+    order = TopologicalSorter(graph)
+    order.prepare()  # raises CycleError, and names the circle

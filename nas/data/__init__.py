@@ -1,1 +1,4 @@
-"""TODO."""
+"""Images, by name: data sets, their splits, and the readers behind them.
+
+It imports leaves only. Begin with `datasets.load_dataset` and `splits.Dataset`.
+"""

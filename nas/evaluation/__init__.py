@@ -1,1 +1,4 @@
-"""How good a network is: data, accuracy, fine-tuning, hand-designed models."""
+"""HOW GOOD networks are: accuracies, rankings, and one trained network beside another.
+
+It imports leaves, `space`, `data`, `nn`, `supernet` and `training`. Begin with `accuracy`.
+"""

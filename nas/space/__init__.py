@@ -1,1 +1,4 @@
-"""What can be built: architectures, search spaces, genomes, scan patterns, costs. No torch."""
+"""WHAT can be built: architectures, their genes, their cost. Numpy only, never torch.
+
+It imports leaves only. Begin with `architecture`, then `search_space` and `kinds`.
+"""

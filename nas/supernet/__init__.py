@@ -1,1 +1,4 @@
-"""One set of weights for every architecture of a space."""
+"""ONE set of weights for a whole space, and how subnets are cut out of it.
+
+It imports leaves, `space` and `nn`. Begin with `supernet.Supernet`, then `slicing`.
+"""

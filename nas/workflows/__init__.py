@@ -1,1 +1,4 @@
-"""One module per command, start to end; the only modules that see every package."""
+"""What the commands do, one module or folder each; the only room that sees all others.
+
+It imports everything but `cli`. Begin with `requests`, then `search/command`.
+"""

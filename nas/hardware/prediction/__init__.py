@@ -1,1 +1,4 @@
-"""TODO."""
+"""Predicting: data sheets, rooflines, and efficiencies fitted to published figures.
+
+It imports what `hardware` imports. Begin with `predict`.
+"""

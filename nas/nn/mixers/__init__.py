@@ -1,1 +1,4 @@
-"""The token mixers: modules that exchange information between the tokens of a map, and what all of them build on."""
+"""Token mixers: the gated frame, and the cores that scan, pool or attend inside it.
+
+It imports what `nn` imports. Begin with `gated`.
+"""

@@ -1,1 +1,4 @@
-"""TODO."""
+"""`nas compare`: hand-designed models beside the searched networks.
+
+Begin with `command.compare`.
+"""

@@ -1,1 +1,4 @@
-"""TODO."""
+"""Trainings of single networks that several commands need: jobs, their candidates, tuned recipes.
+
+Begin with `jobs`, then `candidates`.
+"""

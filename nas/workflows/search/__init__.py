@@ -1,1 +1,4 @@
-"""TODO."""
+"""`nas search`, and what it is made of.
+
+Begin with `command.search`.
+"""

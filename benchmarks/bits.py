@@ -30,7 +30,8 @@ from nas.search.loop import search
 from nas.search.pareto import hypervolume
 from nas.search.problem import Objective
 from nas.space.architecture import Architecture
-from nas.space.bits import available, uniform
+from nas.space.availability import available
+from nas.space.bits import uniform
 from nas.space.search_space import SearchSpace
 from nas.workflows.search.command import initial_architectures
 

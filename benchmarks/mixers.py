@@ -2,7 +2,7 @@
 
 Times are CPU time of one thread, least of several interleaved rounds; saved memory is what autograd keeps for
 backward, each storage once. `--break-evens` prints every form at several lengths instead, from which
-nas/supernet/ssd/choice.py is made.
+nas/supernet/ssd/dispatch.py is made.
 
     python benchmarks/mixers.py                  # a Markdown table
     python benchmarks/mixers.py --break-evens

@@ -249,7 +249,8 @@ def operator_of() -> Callable[..., Any]:
         one = kind == "state-fusion"  # it has one direction
         directions = {"small": ("v",) if one else ("h", "v_flip"), "large": ("v",) if one else ("h", "w2", "v_flip")}
         settings = {"directions": directions[size], **{"small": small, "large": large}[size], **given}
-        return Operator(kind, width, width, grid, tuple((name, settings[name]) for name in sorted(KINDS[kind])))
+        names = sorted(KINDS[kind].settings)
+        return Operator(kind, width, width, grid, tuple((name, settings[name]) for name in names))
 
     return make
 
@@ -274,7 +275,7 @@ stages:
 @pytest.fixture(scope="session")
 def toy_bits() -> Any:
     """A small space of which every part may be float or have 8 bits, and blocks 4."""
-    from nas.space.space_file import parse_space
+    from nas.space.search_space import parse_space
 
     return parse_space(TOY_BITS, "toy-bits.yaml")
 

@@ -23,7 +23,7 @@ from nas.space.cost import COSTS, architecture_cost
 from nas.space.graph_size import GRAPH_BYTES
 from nas.space.kinds import KINDS
 from nas.space.scan import SCANS, scan_names, scan_order
-from nas.space.space_file import parse_space
+from nas.space.search_space import parse_space
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 SPACE = """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+from nas.errors import NasError
+from nas.space.kinds import kind_of
 from nas.space.operator import Operator
 
-# What ONNX Runtime's kernels on codes are called -> what they compute.
+# What ONNX Runtime's kernels on integer values are called -> what they compute.
 INTEGER_KERNELS = {
     "QLinearConv": "conv",
     "QGemm": "linear",
@@ -17,41 +19,24 @@ INTEGER_KERNELS = {
     "QLinearAdd": "add",
 }
 
-# Kind -> what of each block has to run on codes.
-PROMISED: Mapping[str, Mapping[str, int]] = {
-    "stem": {"conv": 1},
-    "double-stem": {"conv": 2},
-    "patch-stem": {"conv": 1},
-    "downsample": {"conv": 1},
-    "widen": {"conv": 1},
-    "head": {"linear": 1},
-    "quantize": {},
-    "dequantize": {},
-    "basic": {"conv": 2, "add": 1},
-    "conv": {"conv": 3, "add": 1},
-    "large-kernel": {"conv": 5, "add": 1},
-    "pool": {"conv": 2, "add": 2},
-    "gated-conv": {"linear": 3, "conv": 1, "add": 1},
-    "ssd": {"linear": 6, "conv": 1, "add": 1},
-    "nc-ssd": {"linear": 6, "conv": 1, "add": 1},
-    "multiscale": {"linear": 6, "conv": 2, "add": 1},
-    "state-fusion": {"linear": 6, "conv": 1, "add": 1},
-    "hsm": {"linear": 1, "conv": 1, "add": 1},
-    "attention": {"linear": 6, "add": 2},
-}
-
 
 def promised_kernels(operators: Iterable[Operator]) -> Counter[str]:
-    """Count what of some operators has to run on codes, by what it computes."""
+    """Count what of some operators has to run on integer values, by what it computes."""
     total: Counter[str] = Counter()
     for operator in operators:
         if operator.bits != "fp":
-            total.update(PROMISED[operator.kind])
+            kernels = kind_of(operator.kind).integer_kernels
+            if kernels is None:
+                raise NasError(
+                    f"the kind '{operator.kind}' promises no integer kernels, so it cannot have {operator.bits} bits",
+                    f"Use fp, or give KINDS['{operator.kind}'] its integer_kernels",
+                )
+            total.update(kernels)
     return total
 
 
 def integer_kernels(model: bytes) -> Counter[str]:
-    """Count what ONNX Runtime computes on codes in its optimised graph of `model`."""
+    """Count what ONNX Runtime computes on integer values in its optimised graph of `model`."""
     import onnx
     import onnxruntime as ort
 

@@ -21,8 +21,8 @@ from nas.nn.mixers.state_space import NORM_EPS
 from nas.nn.mixers.tokens import as_map, as_tokens, grid_of
 from nas.nn.quantizer import TensorQuantizer
 from nas.nn.stems import DoubleStem, Downsample, Head, PatchStem, Stem, Widen
-from nas.space.kinds import BRANCHES, hidden_width
 from nas.space.operator import Operator
+from nas.space.settings import BRANCHES, hidden_width
 
 
 class BasicBlock(nn.Module):

@@ -9,6 +9,7 @@ from typing import Any
 from nas.report.content import Row, blocks_of
 from nas.report.figures import colour
 from nas.report.scan_grid import scan_icon
+from nas.space.settings import several
 
 SHORT = {"kernel": "k", "expansion": "e", "heads": "heads ", "state": "state "}  # other settings keep their name
 
@@ -68,7 +69,7 @@ def scans(block: Row) -> str:
     if not directions:
         return ""
     icons = "".join(scan_icon(escape(name)) for name in directions)
-    combined = f" {block['mode']}" if len(directions) > 1 and block.get("mode") else ""
+    combined = f" {block['mode']}" if several(directions) and block.get("mode") else ""
     return f'<span class="scans">{icons}</span><small>{escape(" ".join(directions) + combined)}</small>'
 
 

@@ -8,15 +8,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.errors import NasError
+from nas.space.limits import LARGEST, MOST_PIXELS
 
 Setting = int | float | str | tuple[str, ...]
 Bits = str | int | tuple[str | int, ...]  # "fp", or the bits of a weight; several only for what holds all of them
 
 
+BITS: tuple[str | int, ...] = ("fp", 8, 4)  # what a weight can have
+
+
 def read_bits(value: Any) -> str | int:
-    """Accept `fp` or a whole number of bits; ValueError for anything else."""
-    if value != "fp" and not (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+    """Accept one of `BITS`; ValueError for anything else."""
+    if isinstance(value, bool | float) or value not in BITS:
         raise ValueError(f"no bits {value!r}")
+    return value
+
+
+def read_whole(value: Any, most: int, what: str) -> int:
+    """Accept a whole number from 1 to `most`; ValueError for any other, infinity and NaN among them."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= most and value % 1 == 0
+    if not good:
+        raise ValueError(f"{what} must be a whole number from 1 to {most}")
+    return int(value)
+
+
+def read_setting(value: Any) -> Setting:
+    """Accept a finite number, a text or a list of texts; ValueError for anything else."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("a setting must be a number, a text or a list of texts")
+    if not isinstance(value, str) and not abs(value) <= LARGEST:  # infinity and NaN are not
+        raise ValueError(f"a setting must be a number of at most {LARGEST}")
     return value
 
 
@@ -45,11 +68,9 @@ class Block:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Block:
         """Read what `to_dict` wrote."""
-        settings = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in data.items()
-            if name not in ("kind", "bits")
-        }
+        settings = {name: read_setting(value) for name, value in data.items() if name not in ("kind", "bits")}
+        if not isinstance(data["kind"], str):
+            raise ValueError(f"no kind of block {data['kind']!r}")
         return cls.of(data["kind"], read_bits(data.get("bits", "fp")), **settings)
 
 
@@ -75,11 +96,11 @@ class Stage:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Stage:
         """Read what `to_dict` wrote."""
-        stride = int(data.get("stride", 2))
-        if stride not in (1, 2) or not data["blocks"]:
-            raise ValueError("a stage has at least one block and a stride of 1 or 2")
+        stride = read_whole(data.get("stride", 2), 2, "stride")
+        if not data["blocks"]:
+            raise ValueError("a stage has at least one block")
         blocks = tuple(Block.from_dict(block) for block in data["blocks"])
-        return cls(int(data["width"]), blocks, stride, read_bits(data.get("entry_bits", "fp")))
+        return cls(read_whole(data["width"], LARGEST, "width"), blocks, stride, read_bits(data.get("entry_bits", "fp")))
 
 
 def patch_size(stem: str) -> int | None:
@@ -121,7 +142,8 @@ class Architecture:
                 raise ValueError("a network has at least one stage, and the first has no stride")
             stem = data.get("stem", "conv")
             patch_size(stem)
-            return cls(int(data["resolution"]), stages, stem, read_bits(data.get("head_bits", "fp")))
+            resolution = read_whole(data["resolution"], MOST_PIXELS, "resolution")
+            return cls(resolution, stages, stem, read_bits(data.get("head_bits", "fp")))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise NasError(
                 f"not an architecture: {error!r}", "Give the JSON that Architecture.to_json() wrote"

@@ -9,7 +9,8 @@ import numpy as np
 
 from nas.errors import NasError
 from nas.space.architecture import Architecture, Block, Stage
-from nas.space.kinds import is_active
+from nas.space.kinds import KINDS, active_settings
+from nas.space.stage_space import StageSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class GenomeLayout:
 
 
 def gene_layout(
-    resolutions: tuple[int, ...], stages: tuple[Any, ...], head_bits: tuple[str | int, ...] = ("fp",)
+    resolutions: tuple[int, ...], stages: tuple[StageSpace, ...], head_bits: tuple[str | int, ...] = ("fp",)
 ) -> GenomeLayout:
     """List the genes of a space: resolution; per stage width and depth; per block its kind, settings and bits.
 
@@ -60,7 +61,7 @@ def gene_layout(
                 parent = (kind_gene, frozenset([k]))
                 if stage.kind_bits:
                     genes.append(Gene(bits_gene(stage, s, b, kind), stage.bits_of(kind), (parent,)))
-                genes.extend(setting_genes(f"{s}.{b}.{kind}", settings, parent, len(genes)))
+                genes.extend(setting_genes(f"{s}.{b}.{kind}", kind, settings, parent, len(genes)))
         if stage.entry_bits != ("fp",):
             genes.append(Gene(f"{s}.entry_bits", stage.entry_bits))
     if head_bits != ("fp",):
@@ -68,22 +69,24 @@ def gene_layout(
     return GenomeLayout(tuple(genes))
 
 
-def bits_gene(stage: Any, s: int, b: int, kind: str = "") -> str:
+def bits_gene(stage: StageSpace, s: int, b: int, kind: str = "") -> str:
     """Name the gene that holds the bits of a block of some kind."""
     return f"{s}.{b}.{kind}.bits" if stage.kind_bits else f"{s}.{b}.bits"
 
 
 def setting_genes(
-    prefix: str, settings: dict[str, tuple[Any, ...]], parent: tuple[int, frozenset[int]], start: int
+    prefix: str, kind: str, settings: dict[str, tuple[Any, ...]], parent: tuple[int, frozenset[int]], start: int
 ) -> list[Gene]:
-    """List the genes of one block kind's settings; a setting without effect beside another one requires it."""
-    names = sorted(settings)  # "directions" comes before "mode", which depends on it
+    """List the genes of one block kind's settings; a setting that has an effect only beside another requires it."""
+    names = sorted(settings)  # a setting comes before those that depend on it, see `Kind`
     genes = []
     for name in names:
         requires = [parent]
-        if name == "mode":
-            many = [i for i, value in enumerate(settings["directions"]) if is_active("mode", {"directions": value})]
-            requires.append((start + names.index("directions"), frozenset(many)))
+        condition = KINDS[kind].active_when.get(name)
+        if condition is not None:
+            choices = settings[condition.setting]
+            good = frozenset(index for index, value in enumerate(choices) if condition.holds(value))
+            requires.append((start + names.index(condition.setting), good))
         genes.append(Gene(f"{prefix}.{name}", settings[name], tuple(requires)))
     return genes
 
@@ -99,7 +102,7 @@ def active_genes(layout: GenomeLayout, genomes: np.ndarray) -> np.ndarray:
     return active
 
 
-def decode_genome(layout: GenomeLayout, stages: tuple[Any, ...], stem: str, genome: np.ndarray) -> Architecture:
+def decode_genome(layout: GenomeLayout, stages: tuple[StageSpace, ...], stem: str, genome: np.ndarray) -> Architecture:
     """Build the architecture of one genome [genes]; inactive genes are not read. `NasError` where it does not fit."""
     values = np.asarray(genome)
     cardinalities = np.asarray(layout.cardinalities)
@@ -115,8 +118,8 @@ def decode_genome(layout: GenomeLayout, stages: tuple[Any, ...], stem: str, geno
         for b in range(chosen[f"{s}.depth"]):
             kind = chosen[f"{s}.{b}.kind"]
             settings = {name: chosen[f"{s}.{b}.{kind}.{name}"] for name in stage.kinds[kind]}
-            settings = {name: value for name, value in settings.items() if is_active(name, settings)}
-            blocks.append(Block.of(kind, chosen[bits_gene(stage, s, b, kind)], **settings))
+            bits = chosen[bits_gene(stage, s, b, kind)]
+            blocks.append(Block.of(kind, bits, **active_settings(kind, settings)))
         entry_bits = chosen.get(f"{s}.entry_bits", "fp")
         built.append(Stage(chosen[f"{s}.width"], tuple(blocks), stage.stride, entry_bits))
     return Architecture(chosen["resolution"], tuple(built), stem, chosen.get("head_bits", "fp"))

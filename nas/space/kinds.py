@@ -1,160 +1,184 @@
-"""The kinds of block and the settings each has: what a space file may say."""
+"""One record per kind of operator: its settings, what they require, its cost, its bytes in a file, its kernels.
+
+A new kind of block is one entry in `KINDS` and one in `nas.nn.blocks.BLOCKS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from nas.errors import NasError, did_you_mean
-from nas.space.architecture import Architecture, Block, Setting
-from nas.space.scan import scan_names
-
-# Of every BRANCHES channels of a large-kernel block one sees a square, one a row, one a column; the rest pass through.
-BRANCHES = 8
-LARGEST, MOST_PIXELS, MOST_BLOCKS = 100_000, 2048, 200  # a mistyped space is refused, not built until memory is full
-
-
-def odd(value: Any) -> str | None:
-    """Accept an odd positive integer."""
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < LARGEST and value % 2 == 1
-    return None if good else "must be an odd positive integer"
+from nas.space import cost_formulas as cost
+from nas.space import requirements
+from nas.space.cost_formulas import Cost
+from nas.space.graph_size import GraphSize, attention_tables, multiscale_tables, no_tables, scan_tables
+from nas.space.operator import Operator
+from nas.space.requirements import MODE_NEEDS_DIRECTIONS, Condition, Requirement, fits_any_width
+from nas.space.settings import Check, merge_mode, odd, positive, ratio, scans, scope
 
 
-def positive(value: Any) -> str | None:
-    """Accept a positive integer."""
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST
-    return None if good else f"must be a positive integer, at most {LARGEST}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What is known of a kind of operator; only its module is elsewhere.
+
+    `settings` maps the name of each setting to its check. `active_when` names those that have an effect only beside
+    some values of another one, which comes before them in the alphabet. `misfit` returns what does not fit.
+    `cost` counts weights and work; `graph` and `table_bytes` are what an exported file holds beside weights.
+    `integer_kernels` counts what has to run on integer values, by what it computes (`conv`, `linear`, `add`);
+    None: the kind has no integer form, so it is offered in float only.
+    `halves_later_scans`: all directions but the first scan a grid of half the side.
+    """
+
+    cost: Callable[[Operator], Cost]
+    graph: GraphSize
+    settings: Mapping[str, Check] = field(default_factory=dict)
+    active_when: Mapping[str, Condition] = field(default_factory=dict)
+    misfit: Requirement = fits_any_width
+    table_bytes: Callable[[Operator], int] = no_tables
+    integer_kernels: Mapping[str, int] | None = None
+    halves_later_scans: bool = False
+
+    def __post_init__(self) -> None:
+        for name, condition in self.active_when.items():
+            if name not in self.settings or condition.setting not in self.settings or condition.setting >= name:
+                raise NasError(
+                    f"the setting '{name}' cannot depend on '{condition.setting}'",
+                    "Both must be settings of the kind, and the second must come first in the alphabet",
+                )
 
 
-def image_side(value: Any) -> str | None:
-    """Accept the side of an image whose scans fit into memory."""
-    good = positive(value) is None and value <= MOST_PIXELS
-    return None if good else f"must be a positive integer, at most {MOST_PIXELS}"
+# The kinds of block that a space file may name.
+KINDS: dict[str, Kind] = {
+    "basic": Kind(
+        cost=cost.basic_cost,
+        graph=GraphSize(373, 360, 539),
+        integer_kernels={"conv": 2, "add": 1},
+    ),
+    "conv": Kind(
+        settings={"kernel": odd, "expansion": ratio},
+        cost=cost.bottleneck_cost,
+        graph=GraphSize(529, 534, 797),
+        integer_kernels={"conv": 3, "add": 1},
+    ),
+    "large-kernel": Kind(
+        settings={"kernel": odd, "band": odd, "expansion": ratio},
+        misfit=requirements.branches_divide_width,
+        cost=cost.large_kernel_cost,
+        graph=GraphSize(1344, 1182, 1614),
+        integer_kernels={"conv": 5, "add": 1},
+    ),
+    "pool": Kind(
+        settings={"kernel": odd, "expansion": ratio},
+        cost=cost.pool_cost,
+        graph=GraphSize(607, 576, 754),
+        integer_kernels={"conv": 2, "add": 2},
+    ),
+    "gated-conv": Kind(
+        settings={"kernel": odd, "expansion": ratio},
+        cost=cost.gated_cost,
+        graph=GraphSize(930, 897, 1246),
+        integer_kernels={"linear": 3, "conv": 1, "add": 1},
+    ),
+    "ssd": Kind(
+        settings={
+            "expansion": ratio,
+            "heads": positive,
+            "state": positive,
+            "kernel": odd,
+            "directions": scans,
+            "mode": merge_mode,
+        },
+        active_when={"mode": MODE_NEEDS_DIRECTIONS},
+        misfit=requirements.scans_fit,
+        cost=cost.ssd_cost,
+        graph=GraphSize(2160, 1460, 2055),
+        table_bytes=scan_tables,
+        integer_kernels={"linear": 6, "conv": 1, "add": 1},
+    ),
+    "nc-ssd": Kind(
+        settings={"expansion": ratio, "heads": positive, "state": positive, "kernel": odd},
+        misfit=requirements.heads_divide_hidden,
+        cost=cost.non_causal_cost,
+        graph=GraphSize(2010, 1448, 2040),
+        integer_kernels={"linear": 6, "conv": 1, "add": 1},
+    ),
+    "hsm": Kind(
+        settings={"expansion": ratio, "state": positive, "kernel": odd},
+        cost=cost.hidden_state_cost,
+        graph=GraphSize(1450, 577, 757),
+        integer_kernels={"linear": 1, "conv": 1, "add": 1},
+    ),
+    "multiscale": Kind(
+        settings={"expansion": ratio, "heads": positive, "state": positive, "kernel": odd, "directions": scans},
+        misfit=requirements.two_scales_fit,
+        cost=cost.multiscale_cost,
+        graph=GraphSize(4100, 1720, 2450),
+        table_bytes=multiscale_tables,
+        integer_kernels={"linear": 6, "conv": 2, "add": 1},
+        halves_later_scans=True,
+    ),
+    "state-fusion": Kind(
+        settings={"expansion": ratio, "heads": positive, "kernel": odd, "directions": scans},
+        misfit=requirements.one_scan_fits,
+        cost=cost.state_fusion_cost,
+        graph=GraphSize(2960, 1440, 2035),
+        table_bytes=scan_tables,
+        integer_kernels={"linear": 6, "conv": 1, "add": 1},
+    ),
+    "attention": Kind(
+        settings={"heads": positive, "expansion": ratio, "scope": scope},
+        misfit=requirements.heads_divide_width,
+        cost=cost.attention_cost,
+        graph=GraphSize(1480, 1369, 1886),
+        table_bytes=attention_tables,
+        integer_kernels={"linear": 6, "add": 2},
+    ),
+}
 
-
-def depth(value: Any) -> str | None:
-    """Accept a number of blocks in a row."""
-    good = positive(value) is None and value <= MOST_BLOCKS
-    return None if good else f"must be a positive integer, at most {MOST_BLOCKS}"
-
-
-def ratio(value: Any) -> str | None:
-    """Accept a positive number, whole or not."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LARGEST
-    return None if good else f"must be a positive number, at most {LARGEST}"
-
-
-def scans(value: Any) -> str | None:
-    """Accept a list of distinct scan patterns."""
-    known = scan_names()
-    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-        return "must be a list of scan patterns, for example [h, v_flip]"
-    unknown = [name for name in value if name not in known]
-    if unknown:
-        return f"names no scan pattern: {did_you_mean(unknown[0], known)}"
-    return "names a pattern twice" if len(set(value)) < len(value) else None
-
-
-def merge_mode(value: Any) -> str | None:
-    """Accept how several directions are merged: `sum` (all heads see all) or `group` (each head sees one)."""
-    return None if value in ("sum", "group") else "must be sum or group"
-
-
-def scope(value: Any) -> str | None:
-    """Accept which tokens attend to each other: `global`, `window-N` or `grid-N`, N tokens a side."""
-    try:
-        scope_side(value)
-    except (ValueError, AttributeError):
-        return "must be global, window-N or grid-N with N tokens a side, for example window-7"
-    return None
-
-
-def scope_side(scope: str) -> int | None:
-    """Give the tokens a side of an attention's scope, None for `global`; ValueError for what is no scope."""
-    if scope == "global":
-        return None
-    name, _, side = scope.partition("-")
-    if name not in ("window", "grid") or not (side.isascii() and side.isdecimal()) or side.startswith("0"):
-        raise ValueError(f"no scope '{scope}'")
-    return int(side)
-
-
-# Kind -> setting -> what is wrong with a value (None: nothing).
-KINDS: Mapping[str, Mapping[str, Callable[[Any], str | None]]] = {
-    "basic": {},
-    "conv": {"kernel": odd, "expansion": ratio},
-    "large-kernel": {"kernel": odd, "band": odd, "expansion": ratio},
-    "pool": {"kernel": odd, "expansion": ratio},
-    "gated-conv": {"kernel": odd, "expansion": ratio},
-    "ssd": {
-        "expansion": ratio,
-        "heads": positive,
-        "state": positive,
-        "kernel": odd,
-        "directions": scans,
-        "mode": merge_mode,
-    },
-    "nc-ssd": {"expansion": ratio, "heads": positive, "state": positive, "kernel": odd},
-    "hsm": {"expansion": ratio, "state": positive, "kernel": odd},
-    "multiscale": {"expansion": ratio, "heads": positive, "state": positive, "kernel": odd, "directions": scans},
-    "state-fusion": {"expansion": ratio, "heads": positive, "kernel": odd, "directions": scans},
-    "attention": {"heads": positive, "expansion": ratio, "scope": scope},
+# What stands at fixed places around the blocks: stems, steps between stages, the head, and transitions between float
+# and integer values.
+FIXED_KINDS: dict[str, Kind] = {
+    "stem": Kind(cost=cost.stem_cost, graph=GraphSize(178, 143, 232), integer_kernels={"conv": 1}),
+    "double-stem": Kind(cost=cost.double_stem_cost, graph=GraphSize(347, 290, 468), integer_kernels={"conv": 2}),
+    "patch-stem": Kind(
+        settings={"patch": positive},
+        cost=cost.patch_stem_cost,
+        graph=GraphSize(198, 233, 329),
+        integer_kernels={"conv": 1},
+    ),
+    "downsample": Kind(cost=cost.stem_cost, graph=GraphSize(179, 143, 232), integer_kernels={"conv": 1}),
+    "widen": Kind(cost=cost.widen_cost, graph=GraphSize(179, 142, 231), integer_kernels={"conv": 1}),
+    "head": Kind(
+        cost=cost.head_cost,
+        graph=GraphSize(290, 315, 410),  # with what a file has once
+        integer_kernels={"linear": 1},
+    ),
+    "quantize": Kind(cost=cost.quantize_cost, graph=GraphSize(0, 88, 88), integer_kernels={}),
+    "dequantize": Kind(cost=cost.dequantize_cost, graph=GraphSize(0, 0, 0), integer_kernels={}),
 }
 
 
-def hidden_width(width: int, expansion: float) -> int:
-    """Give the inner channels of a block: the nearest whole number to `width` x `expansion`."""
-    return round(width * expansion)
+def kind_of(name: str) -> Kind:
+    """Return the record of a kind of block, stem, step, head or transition."""
+    kind = KINDS.get(name) or FIXED_KINDS.get(name)
+    if kind is None:
+        raise NasError(f"no kind of operator '{name}'", did_you_mean(name, [*KINDS, *FIXED_KINDS]))
+    return kind
 
 
-def check_blocks(architecture: Architecture) -> None:
-    """Refuse an architecture that no supernet could hold: `NasError` names the kind or the setting that is wrong."""
-    for number, stage in enumerate(architecture.stages, 1):
-        for block in stage.blocks:
-            why = wrong_block(block, stage.width)
-            if why is not None:
-                raise NasError(f"stage {number} of this architecture: {why[0]}", why[1])
+def is_active(kind: str, setting: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting of a kind of block has an effect beside the others."""
+    condition = KINDS[kind].active_when.get(setting)
+    return condition is None or condition.holds(settings[condition.setting])
 
 
-def wrong_block(block: Block, width: int) -> tuple[str, str] | None:
-    """Say what is wrong with a block and how it is right; None where it can be built."""
-    if block.kind not in KINDS:
-        return f"no kind of block '{block.kind}'", did_you_mean(block.kind, KINDS)
-    settings, known = dict(block.settings), KINDS[block.kind]
-    for name in [name for name in known if name not in settings and name != "mode"]:
-        return f"a {block.kind} block has no {name}", f"Its settings: {', '.join(known)}"
-    for name, value in settings.items():
-        if name not in known:
-            return f"a {block.kind} block has no setting '{name}'", did_you_mean(name, known)
-        fault = known[name](list(value) if isinstance(value, tuple) else value)
-        if fault is not None:
-            return f"{name} {value!r} of a {block.kind} block", f"It {fault}"
-    fault = misfit(block.kind, width, settings)
-    return None if fault is None else (f"a {block.kind} block does not fit", fault)
-
-
-def is_active(setting: str, settings: Mapping[str, Setting]) -> bool:
-    """Say whether a setting has an effect beside the others: the mode has none with a single direction."""
-    if setting == "mode":
-        directions = settings["directions"]
-        return isinstance(directions, tuple) and len(directions) > 1
-    return True
+def active_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a kind of block that have an effect, in their order."""
+    return {name: value for name, value in settings.items() if is_active(kind, name, settings)}
 
 
 def misfit(kind: str, width: int, settings: Mapping[str, Any]) -> str | None:
-    """Say why a block of these settings cannot be `width` channels wide; None where it can."""
-    if kind == "large-kernel" and width % BRANCHES:
-        return f"width {width} does not divide by {BRANCHES}, of which its branches are parts"
-    heads: Any = settings.get("heads")
-    directions = settings.get("directions", ())
-    if kind == "attention" and width % settings["heads"]:
-        return f"width {width} does not divide by {heads} heads"
-    if kind != "attention" and heads is not None and hidden_width(width, settings["expansion"]) % heads:
-        return f"width {width} x expansion {settings['expansion']} does not divide by {heads} heads"
-    if kind == "state-fusion" and len(directions) != 1:
-        return f"it scans in one direction, not in {len(directions)}"
-    if kind == "multiscale" and len(directions) < 2:
-        return "it needs two directions or more: the first at full resolution, the others at half"
-    if settings.get("mode") == "group" and heads % len(directions):
-        return f"{heads} heads do not divide into {len(directions)} direction groups"
-    return None
+    """Return why a block of these settings cannot be `width` channels wide; None where it can."""
+    return KINDS[kind].misfit(width, settings)

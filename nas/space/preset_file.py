@@ -9,9 +9,10 @@ import yaml
 
 from nas.errors import did_you_mean
 from nas.space.architecture import Architecture, Block, Stage
+from nas.space.definition import SpaceDefinition
 from nas.space.kinds import is_active
 from nas.space.preset import Preset
-from nas.space.search_space import SearchSpace, StageSpace
+from nas.space.stage_space import StageSpace
 from nas.yaml_reader import Reader, hashable
 
 PRESET_KEYS = ("source", "resolution", "stages")
@@ -19,13 +20,13 @@ PRESET_OPTIONS = ("head_bits",)
 STAGE_KEYS = ("width", "depth", "entry_bits", "block", "blocks")
 
 
-def read_presets(reader: Reader, node: yaml.Node, space: SearchSpace) -> dict[str, Preset]:
+def read_presets(reader: Reader, node: yaml.Node, space: SpaceDefinition) -> dict[str, Preset]:
     """Read presets by name; `NasError` at the line of a choice that the space does not have."""
     entries = reader.entries(node, "presets", "names to architectures")
     return {name: read_preset(reader, value, name, space) for name, (_, value) in entries.items()}
 
 
-def read_preset(reader: Reader, node: yaml.Node, name: str, space: SearchSpace) -> Preset:
+def read_preset(reader: Reader, node: yaml.Node, name: str, space: SpaceDefinition) -> Preset:
     """Read one preset."""
     what = f"preset '{name}'"
     parts = reader.mapping(node, (*PRESET_KEYS, *PRESET_OPTIONS), required=PRESET_KEYS, what=what)
@@ -70,7 +71,7 @@ def read_block(reader: Reader, node: yaml.Node, stage: StageSpace, what: str) ->
     parts = reader.mapping(settings_node, options, required=(), what=f"'{kind}' of {what}")
     chosen = {name: choose(reader, parts[name], options[name], f"{what}: {name} of '{kind}'") for name in parts}
     for name, choices in options.items():
-        active = is_active(name, {each: chosen.get(each, options[each][0]) for each in options})
+        active = is_active(kind, name, {option: chosen.get(option, options[option][0]) for option in options})
         if name in chosen and not active:
             reader.fail(parts[name], f"{what}: {name} of '{kind}' has no effect here", "Leave it out")
         if name == "bits":

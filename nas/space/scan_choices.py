@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
-from nas.space.kinds import scope_side
+from nas.space.kinds import KINDS
 from nas.space.operator import halve
 from nas.space.scan import same_scan, scan_names
+from nas.space.settings import scope_side
 
 Directions = tuple[str, ...]
 
@@ -19,8 +20,9 @@ def plainest(name: str, side: int) -> str:
 
 
 def sides(kind: str, directions: Directions, grid: int) -> list[int]:
-    """Give the side of the grid that each direction scans: all but the first of `multiscale` scan half the grid."""
-    return [halve(grid) if kind == "multiscale" and index > 0 else grid for index in range(len(directions))]
+    """Return the side of the grid that each direction scans; of some kinds all but the first scan half the grid."""
+    later = halve(grid) if KINDS[kind].halves_later_scans else grid
+    return [grid, *[later] * (len(directions) - 1)]
 
 
 def repeated_scan(kind: str, directions: Directions, grid: int) -> tuple[str, str, int] | None:

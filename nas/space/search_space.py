@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -15,68 +14,30 @@ import numpy as np
 
 from nas.errors import NasError
 from nas.space.architecture import Architecture, Block, Stage
+from nas.space.bits import Width, uniform
 from nas.space.cost import operator_cost
+from nas.space.definition import SpaceDefinition
 from nas.space.genome import GenomeLayout, active_genes, decode_genome, encode_architecture, gene_layout
-from nas.space.kinds import is_active
-from nas.space.operator import Operator, operators, place, place_stem, place_step, stage_grids
+from nas.space.operator import (
+    ACTIVATION_BITS,
+    Operator,
+    operators,
+    place,
+    place_stem,
+    place_step,
+    place_transition,
+    stage_grids,
+)
 from nas.space.preset import Preset
+from nas.space.space_file import find_space, read_definition
+from nas.space.stage_space import StageSpace
+from nas.yaml_reader import text_of
 
 
 @dataclass(frozen=True)
-class StageSpace:
-    """The choices of one stage. `kinds` maps a block kind to its settings, each with its choices.
+class SearchSpace(SpaceDefinition):
+    """Stages with elastic width, depth, resolution and blocks behind a stem; a design space for `nas.search`."""
 
-    `stride` is no choice: the step from the stage before halves the grid (2) or keeps it (1). `bits` are those of every
-    kind but those in `kind_bits`; `entry_bits` are those of the stem, or of the step, that makes the stage's grid.
-    """
-
-    widths: tuple[int, ...]
-    depths: tuple[int, ...]
-    kinds: dict[str, dict[str, tuple[Any, ...]]]
-    bits: tuple[str | int, ...] = ("fp",)
-    stride: int = 2
-    entry_bits: tuple[str | int, ...] = ("fp",)
-    kind_bits: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
-
-    def bits_of(self, kind: str) -> tuple[str | int, ...]:
-        """Give the choices of bits of one kind."""
-        return self.kind_bits.get(kind, self.bits)
-
-    @cached_property
-    def blocks(self) -> tuple[Block, ...]:
-        """Every distinct block of the stage: settings without effect are left out, not repeated."""
-        found: dict[Block, None] = {}
-        for kind, settings in self.kinds.items():
-            for values in product(*settings.values()):
-                named = dict(zip(settings, values, strict=True))
-                kept = {name: value for name, value in named.items() if is_active(name, named)}
-                found.update({Block.of(kind, bits, **kept): None for bits in self.bits_of(kind)})
-        return tuple(found)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Turn into the keys of a space file; a stride of 2 and a float entry are left out."""
-        stride = {} if self.stride == 2 else {"stride": self.stride}
-        entry = {} if self.entry_bits == ("fp",) else {"entry_bits": list(self.entry_bits)}
-        bits = {kind: list(self.bits_of(kind)) for kind in self.kinds} if self.kind_bits else list(self.bits)
-        choices = {"width": list(self.widths), "depth": list(self.depths), "bits": bits}
-        return {**choices, **entry, **stride, "blocks": self.kinds}
-
-
-@dataclass(frozen=True)
-class SearchSpace:
-    """Stages with elastic width, depth, resolution and blocks behind a stem; a design space for `nas.search`.
-
-    `presets` are some of its architectures under names. They are no part of what the space is: neither of its hash nor
-    of its equality.
-    """
-
-    name: str
-    num_classes: int
-    resolutions: tuple[int, ...]
-    stages: tuple[StageSpace, ...]
-    stem: str = "conv"
-    head_bits: tuple[str | int, ...] = ("fp",)
-    presets: Mapping[str, Preset] = field(default_factory=dict, compare=False)
     layout: GenomeLayout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -85,42 +46,17 @@ class SearchSpace:
     @classmethod
     def load(cls, name: str | Path) -> SearchSpace:
         """Load a shipped space by its name, or a YAML file by its path; `NasError` says what is wrong and where."""
-        from nas.space.space_file import load_space
-
-        return load_space(name)
+        path = find_space(name)
+        return parse_space(text_of(path), str(path))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SearchSpace:
         """Read what `to_dict` wrote."""
-        from nas.space.space_file import parse_space
-
         return parse_space(json.dumps(data), "a stored space")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Turn into JSON types, with the keys of a space file."""
-        presets = {name: preset.to_dict() for name, preset in self.presets.items()}
-        return {**self.definition(), **({"presets": presets} if presets else {})}
-
-    def definition(self) -> dict[str, Any]:
-        """Turn what the space is, all but its presets, into JSON types with the keys of a space file."""
-        plain = {
-            "name": self.name,
-            "num_classes": self.num_classes,
-            "resolution": list(self.resolutions),
-            **({} if self.stem == "conv" else {"stem": self.stem}),
-            **({} if self.head_bits == ("fp",) else {"head_bits": list(self.head_bits)}),
-            "stages": [stage.to_dict() for stage in self.stages],
-        }
-        return json.loads(json.dumps(plain))
 
     def with_classes(self, num_classes: int) -> SearchSpace:
         """Give the same space for another number of classes."""
         return replace(self, num_classes=num_classes)
-
-    @property
-    def hash(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of the definition; presets change neither weights nor tables."""
-        return hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()[:16]
 
     # The genome: a categorical integer vector.
 
@@ -233,8 +169,6 @@ class SearchSpace:
 
     def operators(self) -> tuple[Operator, ...]:
         """List every distinct operator that occurs in some architecture: the rows of a latency table."""
-        from nas.space.bits import transitions
-
         found: dict[Operator, None] = {}
         for resolution in self.resolutions:
             grids = self.grids(resolution)
@@ -253,3 +187,46 @@ class SearchSpace:
     def operators_of(self, architecture: Architecture) -> tuple[Operator, ...]:
         """List the operators of one architecture in the order they run."""
         return operators(architecture, self.num_classes)
+
+
+def parse_space(text: str, source: str) -> SearchSpace:
+    """Read a space from YAML text; `source` names it in errors."""
+    said = read_definition(text, source)
+    space = SearchSpace(
+        said.name, said.num_classes, said.resolutions, said.stages, said.stem, said.head_bits, said.presets
+    )
+    return with_uniform_presets(space) if said.presets else space
+
+
+def with_uniform_presets(space: SearchSpace) -> SearchSpace:
+    """Add to each preset that is float its copies of uniform bits, `NAME-8` and so on, for each width of the space."""
+    presets = dict(space.presets)
+    for name, preset in space.presets.items():
+        for bits in widths_of(space):
+            architecture = uniform(space, preset.architecture, bits)
+            is_float = preset.architecture == uniform(space, preset.architecture, "fp")
+            if is_float and f"{name}-{bits}" not in presets:
+                presets[f"{name}-{bits}"] = Preset(f"{name}-{bits}", architecture, f"{preset.source}; {bits} bits")
+    return replace(space, presets=presets)
+
+
+def widths_of(space: SpaceDefinition) -> tuple[int, ...]:
+    """Return the integer bit-widths of a space, from many bits to few."""
+    found = {bits for stage in space.stages for kind in stage.kinds for bits in stage.bits_of(kind)}
+    found |= {bits for stage in space.stages for bits in stage.entry_bits} | set(space.head_bits)
+    return tuple(sorted((bits for bits in found if isinstance(bits, int)), reverse=True))
+
+
+def transitions(space: SearchSpace) -> list[Operator]:
+    """List the operators that may stand between float and integer values: at the image, and at every width and grid."""
+    if not widths_of(space):
+        return []
+    ends: tuple[Width, ...] = ("fp", ACTIVATION_BITS)
+    places = [(3, resolution) for resolution in space.resolutions]
+    for index, stage in enumerate(space.stages):
+        grids = [space.grids(resolution)[index] for resolution in space.resolutions]
+        places += product(stage.widths, grids)
+    asked = [Operator("", width, width, grid, (), bits) for width, grid in places for bits in ends]
+    found = [place_transition(coded, op) for op in asked for coded in (False, True)]
+    kept = [op for op in found if op is not None and (op.in_channels, op.kind) != (3, "dequantize")]
+    return list(dict.fromkeys(kept))

@@ -13,36 +13,37 @@ import yaml
 
 from nas.errors import NasError, did_you_mean
 from nas.shipped import space_folders
-from nas.space.architecture import patch_size
-from nas.space.bits import with_uniform_presets
-from nas.space.kinds import KINDS, depth, image_side, is_active, misfit, positive
+from nas.space.architecture import BITS, patch_size
+from nas.space.definition import SpaceDefinition
+from nas.space.kinds import KINDS, active_settings, misfit
 from nas.space.operator import stage_grids
 from nas.space.preset_file import read_presets, written
 from nas.space.scan_choices import repeated_choice, repeated_scan, repeated_scope
-from nas.space.search_space import SearchSpace, StageSpace
-from nas.yaml_reader import Reader, compose, text_of
+from nas.space.settings import depth, image_side, positive
+from nas.space.stage_space import StageSpace
+from nas.yaml_reader import Reader, compose
 
 SPACE_KEYS = ("name", "num_classes", "resolution", "stages")
 SPACE_OPTIONS = ("stem", "head_bits", "presets")
 STAGE_KEYS = ("width", "depth", "bits", "entry_bits", "stride", "blocks")
 FILE_NAME = re.compile(r"\w[\w.+ -]{0,99}")  # files of latency tables are named after their space
 MOST_BLOCKS_OF_A_KIND = 100_000  # each of them is checked
-BITS = ("fp", 8, 4)
+FLOAT: tuple[Any, ...] = ("fp",)
 END_BITS = ("fp", 8)  # of stem and head: theirs are few weights that all others depend on
 Grids = dict[int, int]  # side of a stage's grid -> the input resolution it belongs to
 
 
 def shipped_spaces() -> dict[str, Path]:
     """Map the name of every space that can be found to its file; an earlier folder hides a later one."""
-    found: dict[str, Path] = {}
+    spaces: dict[str, Path] = {}
     for folder in space_folders():
         for path in sorted(folder.glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return found
+            spaces.setdefault(path.stem, path)
+    return spaces
 
 
-def load_space(name: str | Path) -> SearchSpace:
-    """Load a space by name or path; `NasError` where there is none or it is wrong."""
+def find_space(name: str | Path) -> Path:
+    """Return the file of a space, given by name or path; `NasError` where there is none."""
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         known = shipped_spaces()
@@ -51,10 +52,10 @@ def load_space(name: str | Path) -> SearchSpace:
         path = known[str(name)]
     if not path.is_file():
         raise NasError(f"no search space file '{path}'", f"Shipped spaces: {', '.join(shipped_spaces())}")
-    return parse_space(text_of(path), str(path))
+    return path
 
 
-def parse_space(text: str, source: str) -> SearchSpace:
+def read_definition(text: str, source: str) -> SpaceDefinition:
     """Read a space from YAML text; `source` names it in errors."""
     root, reader = compose(text, source), Reader(source)
     parts = reader.mapping(root, (*SPACE_KEYS, *SPACE_OPTIONS), required=SPACE_KEYS, what="a search space")
@@ -78,10 +79,10 @@ def parse_space(text: str, source: str) -> SearchSpace:
         for s, node in enumerate(nodes)
     )
     head_bits = read_bits(reader, parts["head_bits"], "head_bits", END_BITS) if "head_bits" in parts else ("fp",)
-    space = SearchSpace(name, num_classes, resolutions, stages, stem, head_bits)
+    definition = SpaceDefinition(name, num_classes, resolutions, stages, stem, head_bits)
     if "presets" not in parts:
-        return space
-    return with_uniform_presets(replace(space, presets=read_presets(reader, parts["presets"], space)))
+        return definition
+    return replace(definition, presets=read_presets(reader, parts["presets"], definition))
 
 
 def read_stem(reader: Reader, node: yaml.Node, resolutions: tuple[int, ...]) -> str:
@@ -124,14 +125,20 @@ def read_stage(reader: Reader, node: yaml.Node, stride: int, grids: Grids, has_s
 def read_block_bits(
     reader: Reader, node: yaml.Node | None, kinds: tuple[str, ...]
 ) -> tuple[tuple[Any, ...], dict[str, tuple[Any, ...]]]:
-    """Read the bits of a stage's blocks: a list for all kinds, or a mapping of kinds to lists."""
+    """Read the bits of a stage's blocks: a list for all kinds that have an integer form, or a list per kind."""
     if node is None:
-        return ("fp",), {}
+        return FLOAT, {}
+    integer = [kind for kind in kinds if KINDS[kind].integer_kernels is not None]
     if not isinstance(node, yaml.MappingNode):
-        return read_bits(reader, node, "bits", BITS), {}
+        bits = read_bits(reader, node, "bits", BITS)
+        if len(integer) == len(kinds) or not integer:
+            return bits if integer else FLOAT, {}
+        return FLOAT, {kind: bits if kind in integer else FLOAT for kind in kinds}
     parts = reader.mapping(node, kinds, required=(), what="bits")
-    found = {kind: read_bits(reader, parts[kind], f"bits of {kind}", BITS) for kind in parts}
-    return ("fp",), {kind: found.get(kind, ("fp",)) for kind in kinds}
+    chosen = {
+        kind: read_bits(reader, parts[kind], f"bits of {kind}", BITS if kind in integer else FLOAT) for kind in parts
+    }
+    return FLOAT, {kind: chosen.get(kind, FLOAT) for kind in kinds}
 
 
 def read_bits(reader: Reader, node: yaml.Node, what: str, allowed: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -141,25 +148,23 @@ def read_bits(reader: Reader, node: yaml.Node, what: str, allowed: tuple[Any, ..
         good = value in allowed and not isinstance(value, bool | float)
         return None if good else f"must be one of {', '.join(map(str, allowed))}"
 
-    found = reader.choices(node, known, what)
-    if "fp" not in found:
+    chosen = reader.choices(node, known, what)
+    if "fp" not in chosen:
         reader.fail(node, f"{what} lacks fp: the float network teaches the others", "Add fp to the list")
-    return tuple(sorted(found, key=allowed.index))
+    return tuple(sorted(chosen, key=allowed.index))
 
 
 def read_kind(
     reader: Reader, node: yaml.Node, kind: str, widths: tuple[int, ...], grids: Grids
 ) -> dict[str, tuple[Any, ...]]:
     """Read one block kind's settings and check that each of its blocks fits each width, and no two are one."""
-    rules = KINDS[kind]
+    rules = KINDS[kind].settings
     parts = reader.mapping(node, rules, required=rules, what=f"block kind '{kind}'")
     settings = {name: reader.choices(parts[name], rules[name], name) for name in rules}
     if len(widths) * math.prod(map(len, settings.values())) > MOST_BLOCKS_OF_A_KIND:
         reader.fail(node, f"block kind '{kind}' has more than {MOST_BLOCKS_OF_A_KIND} blocks", "Give fewer choices")
     for width, values in product(widths, product(*settings.values())):
-        named = dict(zip(settings, values, strict=True))
-        active = {name: value for name, value in named.items() if is_active(name, named)}
-        problem = misfit(kind, width, active)
+        problem = misfit(kind, width, active_settings(kind, dict(zip(settings, values, strict=True))))
         if problem:
             reader.fail(
                 parts.get("heads", node), f"block kind '{kind}': {problem}", "Change widths, heads or directions"

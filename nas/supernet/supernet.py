@@ -14,9 +14,8 @@ from nas.nn.ranks import SINGLE_PROCESS, Ranks
 from nas.nn.subnet import Subnet, resize
 from nas.nn.sync_batch_norm import join_norms
 from nas.space.architecture import Architecture, Bits
-from nas.space.bits import widths_of
 from nas.space.operator import ACTIVATION_BITS, TRANSITIONS, Operator, operators, place_stem, place_step
-from nas.space.search_space import SearchSpace
+from nas.space.search_space import SearchSpace, widths_of
 from nas.supernet.experts import Experts, count_experts
 from nas.supernet.kernel_matrices import KernelMatrices
 from nas.supernet.sharing import PLAIN, Sharing, joint_choices, tie

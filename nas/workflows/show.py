@@ -14,8 +14,8 @@ from nas.hardware.prediction.data_sheet import DeviceSpec, device_name, load_spe
 from nas.run.folder import RUNS
 from nas.run.run import Run, all_runs
 from nas.space.architecture import Architecture
+from nas.space.block_checks import check_blocks
 from nas.space.cost import architecture_cost
-from nas.space.kinds import check_blocks
 from nas.space.search_space import SearchSpace
 from nas.space.space_file import shipped_spaces
 from nas.units import format_count

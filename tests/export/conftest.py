@@ -25,8 +25,7 @@ def quantized_operator(operator_of: Callable[..., Operator]) -> Callable[..., Op
     def make(kind: str, bits: int) -> Operator:
         if kind not in ENDS:
             directions = {"directions": ("h",)} if kind == "state-fusion" else {}
-            found = operator_of(kind, 32, 8, **directions) if "directions" in KINDS[kind] else operator_of(kind, 32, 8)
-            return Operator(kind, 32, 32, 8, found.settings, bits)
+            return Operator(kind, 32, 32, 8, operator_of(kind, 32, 8, **directions).settings, bits)
         settings = (("patch", 4),) if kind == "patch-stem" else ()
         return Operator(kind, 3 if "stem" in kind else 16, 10 if kind == "head" else 32, 16, settings, bits)
 

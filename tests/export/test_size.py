@@ -8,12 +8,11 @@ from onnx import numpy_helper
 
 from nas.export.onnx import export_onnx
 from nas.nn.subnet import build_operator, build_subnet, fold_norms, initialised
-from nas.space.bits import uniform, with_uniform_presets
-from nas.space.cost import architecture_cost, operator_cost
-from nas.space.graph_size import graph_bytes
+from nas.space.bits import uniform
+from nas.space.cost import architecture_cost, graph_bytes, operator_cost
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator
-from nas.space.search_space import SearchSpace
+from nas.space.search_space import SearchSpace, with_uniform_presets
 
 ENDS = ("stem", "double-stem", "patch-stem", "downsample", "widen", "head")
 TINY = with_uniform_presets(SearchSpace.load("scan-mix-tiny-int8"))

@@ -23,8 +23,8 @@ from nas.hardware.table.latency_table import LatencyTable
 from nas.run.evaluations import checked_row, counted_of, front_of, metrics_of, read_evaluations
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
-from nas.space.search_space import SearchSpace
-from nas.space.space_file import parse_space, shipped_spaces
+from nas.space.search_space import SearchSpace, parse_space
+from nas.space.space_file import shipped_spaces
 from nas.training.network import Recipe
 from nas.training.supernet.recipe import SupernetRecipe
 from nas.units import parse_bytes, parse_count, parse_milliseconds

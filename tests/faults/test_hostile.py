@@ -25,7 +25,6 @@ from nas.hardware.prediction.data_sheet import read_spec
 from nas.nn.timm_model import build_reference, parse_reference, weights_file
 from nas.run.run import load_supernet
 from nas.space.search_space import SearchSpace
-from nas.space.space_file import load_space
 from nas.workflows.compare.comparison_table import COLUMNS
 from nas.workflows.train_supernet.warm_start import warm_start
 
@@ -135,7 +134,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-@pytest.mark.parametrize("reader", [read_config, load_space, read_spec])
+@pytest.mark.parametrize("reader", [read_config, SearchSpace.load, read_spec])
 def test_yaml_that_would_fill_memory_is_refused(reader: Any, bomb: str, tmp_path: Path) -> None:
     path = tmp_path / "bomb.yaml"
     path.write_text(BOMBS[bomb], encoding="utf-8")

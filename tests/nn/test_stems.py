@@ -7,7 +7,7 @@ from nas.export.onnx import export_onnx
 from nas.nn.blocks import build_operator, fold_norms
 from nas.space.cost import operator_cost
 from nas.space.operator import place_stem, place_step, stage_grids
-from nas.space.space_file import parse_space
+from nas.space.search_space import parse_space
 from nas.supernet.supernet import Supernet
 
 STEMS = ["conv", "double-conv", "patch-4", "patch-8"]

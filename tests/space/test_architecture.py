@@ -1,10 +1,20 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import nas
 from nas.errors import NasError
 from nas.space.architecture import Architecture, Block, Stage
+from nas.space.block_checks import check_blocks
+from nas.space.cost import architecture_cost
+
+WITH_NUMBERS = (
+    '{{"resolution": {resolution}, "stages": '
+    '[{{"width": {width}, "blocks": [{{"kind": "pool", "kernel": {kernel}, "expansion": {expansion}}}]}}]}}'
+)
+NUMBERS = {"resolution": "32", "width": "8", "kernel": "3", "expansion": "2"}
 
 
 def example() -> Architecture:
@@ -67,3 +77,40 @@ def test_a_whole_number_is_the_same_whichever_way_it_is_written():
 def test_what_is_no_architecture_is_refused(text):
     with pytest.raises(NasError, match="not an architecture"):
         Architecture.from_json(text)
+
+
+@pytest.mark.parametrize("value", ["Infinity", "-Infinity", "NaN", "1e400", "1" + "0" * 400, "true", "null", "{}"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_is_infinite_or_huge_or_no_number_is_refused(name, value):
+    assert Architecture.from_json(WITH_NUMBERS.format(**NUMBERS)).stages[0].width == 8
+    with pytest.raises(NasError, match="not an architecture"):
+        Architecture.from_json(WITH_NUMBERS.format(**NUMBERS | {name: value}))
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.just(10**400) | st.text(max_size=5),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text(max_size=5), parts, max_size=3),
+    max_leaves=4,
+)
+
+
+def places(value, path=()):
+    """List the paths to all parts of a JSON value."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(inner for key, part in parts for inner in places(part, (*path, key)))]
+
+
+@given(st.sampled_from(places(example().to_dict())[1:]), ANY_JSON)
+def test_an_architecture_with_any_wrong_value_is_refused_or_can_be_priced(path, value):
+    data = example().to_dict()
+    *above, last = path
+    parent = data
+    for key in above:
+        parent = parent[key]
+    parent[last] = value
+    try:
+        architecture = Architecture.from_json(json.dumps(data))
+        check_blocks(architecture)
+    except NasError:
+        return
+    assert architecture_cost(architecture, 10).macs > 0

@@ -10,11 +10,11 @@ from nas.search.loop import search as run_search
 from nas.search.problem import Objective
 from nas.search.variation import cross, mutate
 from nas.space.architecture import Architecture
-from nas.space.bits import available, transitions, uniform, widths_of
+from nas.space.availability import available
+from nas.space.bits import uniform
 from nas.space.cost import architecture_cost
 from nas.space.operator import TRANSITIONS, operators
-from nas.space.search_space import SearchSpace
-from nas.space.space_file import parse_space
+from nas.space.search_space import SearchSpace, parse_space, transitions, widths_of
 
 SMALL = """
 name: small

@@ -6,8 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas.nn.blocks import build_operator, fold_norms
 from nas.nn.subnet import build_subnet
 from nas.space.bits import uniform
-from nas.space.cost import architecture_cost, operator_cost
-from nas.space.graph_size import graph_bytes
+from nas.space.cost import architecture_cost, graph_bytes, operator_cost
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace

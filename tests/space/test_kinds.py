@@ -1,11 +1,36 @@
 import pytest
 
-from nas.space.cost import COSTS
-from nas.space.kinds import KINDS, hidden_width, misfit, ratio, scope, scope_side
+from nas.errors import NasError
+from nas.space.cost_formulas import basic_cost
+from nas.space.graph_size import GraphSize
+from nas.space.kinds import FIXED_KINDS, KINDS, Kind, active_settings, kind_of, misfit
+from nas.space.operator import TRANSITIONS
+from nas.space.requirements import Condition
+from nas.space.settings import hidden_width, odd, ratio, scope, scope_side
 
 
-def test_every_kind_has_a_cost():
-    assert set(KINDS) <= set(COSTS)
+def test_blocks_and_what_stands_around_them_have_records_of_one_type_under_distinct_names():
+    assert not KINDS.keys() & FIXED_KINDS.keys()
+    assert set(TRANSITIONS) < FIXED_KINDS.keys()
+    assert all(kind_of(name).integer_kernels is not None for name in (*KINDS, *FIXED_KINDS))
+    with pytest.raises(NasError, match="no kind of operator 'head-s'"):
+        kind_of("head-s")
+
+
+def test_a_mode_has_an_effect_only_with_several_directions():
+    for directions, names in ((("h",), ["directions"]), (("h", "v"), ["directions", "mode"])):
+        assert list(active_settings("ssd", {"directions": directions, "mode": "sum"})) == names
+
+
+@pytest.mark.parametrize("other", ["kernel", "width"])
+def test_a_setting_depends_only_on_one_that_comes_before_it(other):
+    with pytest.raises(NasError, match=f"'band' cannot depend on '{other}'"):
+        Kind(
+            settings={"band": odd, "kernel": odd},
+            active_when={"band": Condition(other, bool)},
+            cost=basic_cost,
+            graph=GraphSize(1, 1, 1),
+        )
 
 
 @pytest.mark.parametrize("value", ["global", "window-7", "grid-2", "window-14"])

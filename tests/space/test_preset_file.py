@@ -2,8 +2,7 @@ import pytest
 
 from nas.errors import NasError
 from nas.space.architecture import Architecture, Block, Stage
-from nas.space.search_space import SearchSpace
-from nas.space.space_file import parse_space
+from nas.space.search_space import SearchSpace, parse_space
 
 SPACE = """name: mini
 num_classes: 10

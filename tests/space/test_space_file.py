@@ -3,8 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.errors import NasError
-from nas.space.search_space import SearchSpace
-from nas.space.space_file import parse_space
+from nas.space.search_space import SearchSpace, parse_space
 
 GOOD = """name: mini
 num_classes: 10

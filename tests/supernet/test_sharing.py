@@ -10,7 +10,7 @@ import nas
 from nas.nn.tensor_file import save_tensors
 from nas.space.architecture import Architecture, Block, Stage
 from nas.space.kinds import KINDS
-from nas.space.space_file import parse_space
+from nas.space.search_space import parse_space
 from nas.supernet.sharing import FAMILY, FAMILY_TENSORS
 from nas.supernet.supernet import Supernet
 from nas.training.supernet.loop import SupernetTraining, train_step

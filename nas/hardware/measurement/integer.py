@@ -24,10 +24,10 @@ from nas.hardware.backends.session import Shape, fixed_input
 from nas.hardware.measurement.rows import Difference
 from nas.hardware.table.table_file import Row
 from nas.nn.subnet import build_operator, fold_norms, initialised, quantized_widths
-from nas.space.bits import available, widths_of
-from nas.space.kinds import KINDS
+from nas.space.availability import available
+from nas.space.kinds import KINDS, kind_of
 from nas.space.operator import ACTIVATION_BITS, TRANSITIONS, Operator
-from nas.space.search_space import SearchSpace
+from nas.space.search_space import SearchSpace, widths_of
 
 DTYPE = "int8"  # of a table whose rows are float and integer
 MEASURED, EMULATED, UNSUPPORTED = "measured", "emulated", "unsupported"
@@ -57,6 +57,8 @@ def status_of(op: Operator) -> str:
     """Say whether ONNX Runtime computes an operator on codes (`measured`), in float, or not at all."""
     if op.kind in TRANSITIONS:
         return MEASURED
+    if kind_of(op.kind).integer_kernels is None:
+        return UNSUPPORTED
     from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
     module, shape = deployed(chain(op), (1, op.in_channels, op.grid, op.grid))

@@ -20,7 +20,7 @@ from nas.hardware.table.catalogue import find_table
 from nas.hardware.table.price_list import PriceList, price_list
 from nas.hardware.table.table_file import Row, broken, read_table
 from nas.space.architecture import Architecture
-from nas.space.bits import available
+from nas.space.availability import available
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
 

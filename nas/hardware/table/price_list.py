@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from nas.errors import NasError
 from nas.space.architecture import Block
-from nas.space.bits import widths_of
 from nas.space.genome import bits_gene
-from nas.space.kinds import is_active
+from nas.space.kinds import active_settings
 from nas.space.operator import Operator, place, place_stem, place_step, place_transition
-from nas.space.search_space import SearchSpace, StageSpace
+from nas.space.search_space import SearchSpace, widths_of
+from nas.space.stage_space import StageSpace
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -211,7 +211,7 @@ def coded_blocks(stage: StageSpace) -> Iterator[Block]:
         names = sorted(settings)
         for bits, *values in product(stage.bits_of(kind), *(settings[name] for name in names)):
             named = dict(zip(names, values, strict=True))
-            yield Block.of(kind, bits, **{name: value for name, value in named.items() if is_active(name, named)})
+            yield Block.of(kind, bits, **active_settings(kind, named))
 
 
 def slot_of(stage: StageSpace, s: int, b: int, places: dict[str, int]) -> Slot:

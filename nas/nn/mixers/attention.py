@@ -14,8 +14,8 @@ from nas.nn.layer_scale import ScaledLinear
 from nas.nn.layers import Linear
 from nas.nn.mixers.tokens import Grid
 from nas.nn.quantizer import TensorQuantizer
-from nas.space.kinds import scope_side
 from nas.space.operator import Operator
+from nas.space.settings import scope_side
 
 
 class Attention(nn.Module):

@@ -10,8 +10,8 @@ from nas.nn.layer_scale import ScaledLinear
 from nas.nn.layers import Conv2d, Linear
 from nas.nn.mixers.tokens import Grid, as_map
 from nas.nn.quantizer import TensorQuantizer
-from nas.space.kinds import hidden_width
 from nas.space.operator import Operator
+from nas.space.settings import hidden_width
 
 
 class HiddenStateMixer(nn.Module):

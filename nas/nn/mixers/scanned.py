@@ -11,8 +11,8 @@ from nas.nn.mixers.state_space import StateSpaceCore, by_head, initial_a_log
 from nas.nn.mixers.tokens import Grid, grid_of
 from nas.nn.quantizer import TensorQuantizer
 from nas.nn.ssd import ssd
-from nas.space.kinds import hidden_width
 from nas.space.operator import Operator
+from nas.space.settings import effective_mode, hidden_width
 
 DILATIONS = (1, 3, 5)  # of the 3x3 convolutions that fuse states
 
@@ -26,7 +26,7 @@ class ScanCore(StateSpaceCore):
     def __init__(self, op: Operator, state: int | None = None) -> None:
         super().__init__(op, op["state"] if state is None else state)
         self.directions: tuple[str, ...] = op["directions"]
-        self.mode: str = dict(op.settings).get("mode", "sum")  # type: ignore[assignment]
+        self.mode = effective_mode(dict(op.settings))
         self.a_log = nn.Parameter(initial_a_log(self.heads))
         self.log_scale = nn.ParameterDict({name: nn.Parameter(torch.zeros(self.heads)) for name in self.directions})
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.nn.layers import Linear
-from nas.space.kinds import hidden_width
 from nas.space.operator import Operator
+from nas.space.settings import hidden_width
 
 NORM_EPS = 1e-6
 DT_MIN, DT_MAX = 1e-4, 1.0

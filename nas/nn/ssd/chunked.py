@@ -18,7 +18,7 @@ BLOCK_ELEMENTS = 1 << 21  # of a mask [images, K, chunks, H, Q, Q]: larger tenso
 
 
 def mix_chunked(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directions: Directions) -> Tensor:
-    """Scan along each direction in chunks. Shapes as in `nas.nn.ssd.mixing`.
+    """Scan along each direction in chunks. Shapes as in `nas.nn.ssd.interface`.
 
     In mode `group` the directions are scanned in one go, as if they were more images with fewer heads each. Training
     on a CPU treats as many images at a time as keep the cost linear in the tokens (measured up to 3136).
@@ -34,7 +34,7 @@ def mix_chunked(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directi
 def mix_images(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directions: Directions) -> Tensor:
     """Scan images together."""
     count = len(directions.patterns)
-    if directions.mode == "sum" or count == 1:
+    if directions.mode == "sum":
         parts = []
         for k, pattern in enumerate(directions.patterns):
             decay = directions.decay(log_decay, k)

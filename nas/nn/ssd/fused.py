@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.nn.ssd.choice import one_chunk
 from nas.nn.ssd.chunk_mixing import Inputs, mix_chunks, mix_chunks_backward
 from nas.nn.ssd.directions import Directions
+from nas.nn.ssd.dispatch import one_chunk
 from nas.nn.ssd.partition import Partition, Plan, make_plan
 
 BLOCK_ELEMENTS = 1 << 18  # of a mask [images, H, chunks, Q, Q] per thread: 1 MiB in float32
@@ -22,7 +22,7 @@ FEWEST_IMAGES = 4  # below that the number of operations counts, not the work in
 
 
 def mix_fused(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directions: Directions) -> Tensor:
-    """Mix along all directions. Shapes as in `nas.nn.ssd.mixing`; first derivatives only."""
+    """Mix along all directions. Shapes as in `nas.nn.ssd.interface`; first derivatives only."""
     heads, wide = scaled.shape[2], log_decay.dtype
     patterns, device = directions.patterns, scaled.device
     whole = one_chunk(device.type, scaled.shape[1])

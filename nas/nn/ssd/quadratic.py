@@ -9,7 +9,7 @@ from nas.nn.ssd.directions import Directions, causal_bias, order_tensors
 
 
 def mix_quadratic(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directions: Directions) -> Tensor:
-    """Mix with one Gram matrix for all directions. Shapes as in `nas.nn.ssd.mixing`.
+    """Mix with one Gram matrix for all directions. Shapes as in `nas.nn.ssd.interface`.
 
     Tokens stay in raster order; only the cumulative decays [b, H, L] are permuted. The -inf is added before the
     exponential, so that neither value nor gradient overflows.

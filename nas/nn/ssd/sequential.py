@@ -9,7 +9,7 @@ from nas.nn.ssd.directions import Directions, order_tensors, segment_bounds
 
 
 def mix_sequential(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directions: Directions) -> Tensor:
-    """Scan along each direction token by token, and merge. Shapes as in `nas.nn.ssd.mixing`."""
+    """Scan along each direction token by token, and merge. Shapes as in `nas.nn.ssd.interface`."""
     parts = []
     for k, pattern in enumerate(directions.patterns):
         order, rank = order_tensors(pattern, directions.grid, scaled.device)

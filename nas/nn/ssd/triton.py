@@ -18,7 +18,7 @@ def triton_available() -> bool:
 
 
 def mix_triton(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directions: Directions) -> Tensor:
-    """Scan along each direction by `chunk_simple_gla`. Shapes as in `nas.nn.ssd.mixing`; N and P >= 16.
+    """Scan along each direction by `chunk_simple_gla`. Shapes as in `nas.nn.ssd.interface`; N and P >= 16.
 
     Raises `NasError` where there is no CUDA tensor or no fla-core.
     """

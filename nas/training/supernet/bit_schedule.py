@@ -11,9 +11,9 @@ from torch import Tensor
 from nas.nn.quantizer import initialised
 from nas.nn.subnet import resize
 from nas.space.architecture import Architecture
-from nas.space.bits import uniform, widths_of, with_bits
+from nas.space.bits import uniform, with_bits
 from nas.space.operator import ACTIVATION_BITS
-from nas.space.search_space import SearchSpace
+from nas.space.search_space import SearchSpace, widths_of
 from nas.supernet.supernet import Supernet, placed_operators
 from nas.training.supernet.fair_sampling import rotation, with_kinds
 

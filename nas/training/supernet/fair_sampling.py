@@ -10,7 +10,8 @@ import numpy as np
 from nas.space.architecture import Architecture, Block, Stage
 from nas.space.cost import operator_cost
 from nas.space.operator import place
-from nas.space.search_space import SearchSpace, StageSpace
+from nas.space.search_space import SearchSpace
+from nas.space.stage_space import StageSpace
 
 Extreme = Callable[..., Any]  # `max` or `min`
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nas.space.search_space import SearchSpace, StageSpace
+from nas.space.search_space import SearchSpace
+from nas.space.stage_space import StageSpace
 
 SIZES = ("kernel", "band", "expansion", "heads", "state")  # settings of blocks that have a largest choice
 

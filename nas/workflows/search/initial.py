@@ -5,7 +5,8 @@ from __future__ import annotations
 from nas.hardware.table.fastest import fastest_architecture
 from nas.hardware.table.latency_table import LatencyTable
 from nas.space.architecture import Architecture
-from nas.space.bits import Width, uniform, widths_of
+from nas.space.bits import Width, uniform
+from nas.space.search_space import widths_of
 
 
 def initial_architectures(table: LatencyTable) -> list[Architecture]:

@@ -12,9 +12,8 @@ from nas.hardware.measurement.integer import difference, integer_targets, is_int
 from nas.hardware.measurement.plan import Plan
 from nas.hardware.measurement.profile import profile
 from nas.nn.subnet import build_operator
-from nas.space.bits import widths_of
 from nas.space.operator import Operator
-from nas.space.search_space import SearchSpace
+from nas.space.search_space import SearchSpace, widths_of
 
 PLAN = Plan(dtype="int8", networks=5, n_fit=3, rounds=2, samples=4)
 

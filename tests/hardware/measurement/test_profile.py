@@ -22,7 +22,8 @@ from nas.nn.subnet import build_operator
 from nas.space.cost import architecture_cost, macs
 from nas.space.kinds import KINDS
 from nas.space.operator import Operator
-from nas.space.search_space import SearchSpace, StageSpace
+from nas.space.search_space import SearchSpace
+from nas.space.stage_space import StageSpace
 
 QUICK = Plan(backend="eager", networks=5, n_fit=3, rounds=2, samples=4)
 

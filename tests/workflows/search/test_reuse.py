@@ -10,7 +10,7 @@ import pytest
 from nas.errors import NasError
 from nas.progress import Console
 from nas.run.search_settings import SearchSettings
-from nas.space.bits import available
+from nas.space.availability import available
 from nas.workflows.requests import SearchRequest
 from nas.workflows.search.command import search
 from nas.workflows.search.reuse import reused

@@ -27,12 +27,11 @@ ONE_CHUNK_TOKENS = {"cpu": 110}
 
 def choose_form(x: Tensor, others: Iterable[Tensor], count: int, mode: str) -> str:
     """Give the form for x [b, L, H, P] and `count` directions. A device that was not measured counts as a CPU."""
-    gradients = torch.is_grad_enabled() and any(each.requires_grad for each in (x, *others))
+    gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *others))
     if not gradients or torch.jit.is_tracing() or torch.compiler.is_compiling():
         wanted = "inference"
     else:
-        several = "several directions" if mode == "sum" else "a direction per head"
-        wanted = several if count > 1 else "one direction"
+        wanted = "a direction per head" if mode == "group" else "several directions" if count > 1 else "one direction"
     table = BREAK_EVENS.get(x.device.type, BREAK_EVENS["cpu"])[wanted]
     return next(form for most, form in table if x.shape[1] <= most)
 

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from nas.errors import NasError, did_you_mean
-from nas.nn.ssd.choice import choose_form
 from nas.nn.ssd.chunked import mix_chunked
 from nas.nn.ssd.directions import Directions
+from nas.nn.ssd.dispatch import choose_form
 from nas.nn.ssd.fused import mix_fused
 from nas.nn.ssd.quadratic import mix_quadratic
 from nas.nn.ssd.sequential import mix_sequential
 from nas.nn.ssd.triton import mix_triton
+from nas.space.settings import effective_mode
 
 # A form maps (inputs x dt [b, L, H, P], log decay dt A [b, L, H], B, C, directions) to [b, L, H, P].
 FORMS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Directions], Tensor]] = {
@@ -54,6 +55,7 @@ def ssd(
     Decays are computed in at least float32. Raises `NasError` for an unknown form or heads that K does not divide.
     """
     heads, count = x.shape[2], len(patterns)
+    mode = effective_mode({"directions": tuple(patterns), "mode": mode})
     if mode == "group" and heads % count:
         raise NasError(f"{heads} heads do not divide into {count} direction groups", "Use mode sum")
     if form == "auto":

@@ -18,7 +18,7 @@ import nas as package
 from nas.hardware.backends.registry import BACKENDS, check_backend
 from nas.hardware.backends.session import Setting
 from nas.nn.blocks import BLOCKS
-from nas.search import ALGORITHMS
+from nas.search.algorithms import ALGORITHMS
 from nas.space.cost import COSTS, architecture_cost
 from nas.space.graph_size import GRAPH_BYTES
 from nas.space.kinds import KINDS

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from nas.search.loop import search
+from nas.search.loop import run_search
 from nas.search.predictor import Predictor, fit_predictor
-from nas.search.problem import Constraint, DesignSpace, Evaluate, Objective, SearchResult, as_genomes
+from nas.search.problem import DesignSpace, Evaluate, Objective, Problem, SearchResult, as_genomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,7 @@ class Undecoded:
 
 
 def baseline_hypervolumes(
-    space: DesignSpace,
-    objectives: Sequence[Objective],
-    constraints: Sequence[Constraint],
+    problem: Problem,
     result: SearchResult,
     *,
     algorithms: Sequence[str] = ("random", "local"),
@@ -49,22 +47,11 @@ def baseline_hypervolumes(
     Hypervolumes are at the result's reference point. Cheap figures are exact, expensive ones are those of a predictor
     fitted to all evaluations of the result. It takes about a second and evaluates nothing.
     """
-    sound = [each for each in result.evaluations if not each.failed]
-    genomes = as_genomes(space, [each.genome for each in sound])
-    replayed = []
-    for each in objectives:
-        if each.expensive:
-            predictor = fit_predictor(space, genomes, [evaluation.metrics[each.name] for evaluation in sound])
-            replayed.append(Objective(each.name, each.direction, expectation(predictor), expensive=True))
-        else:
-            replayed.append(replace(each, evaluate=decoding(space, each.evaluate)))
-    limits = [replace(each, evaluate=decoding(space, each.evaluate)) for each in constraints]
+    replay = replayed_problem(problem, result)
     volumes = {}
     for algorithm in algorithms:
-        control = search(
-            Undecoded(space),
-            objectives=replayed,
-            constraints=shared(limits, replayed),
+        baseline = run_search(
+            replay,
             algorithm=algorithm,
             budget=len(result.evaluations),
             batch=batch,
@@ -72,8 +59,30 @@ def baseline_hypervolumes(
             initial=initial,
             reference=result.reference_point,
         )
-        volumes[algorithm] = tuple(control.hypervolume_history)
+        volumes[algorithm] = tuple(baseline.hypervolume_history)
     return volumes
+
+
+def replayed_problem(problem: Problem, result: SearchResult) -> Problem:
+    """Return the problem on genomes instead of candidates, with a predictor for every expensive objective."""
+    space = problem.space
+    sound = [evaluation for evaluation in result.evaluations if not evaluation.failed]
+    genomes = as_genomes(space, [evaluation.genome for evaluation in sound])
+    objectives = []
+    for objective in problem.objectives:
+        name = objective.name
+        if objective.expensive:
+            predictor = fit_predictor(space, genomes, [evaluation.metrics[name] for evaluation in sound])
+            objectives.append(Objective(name, objective.direction, expectation(predictor), expensive=True))
+        else:
+            objectives.append(replace(objective, evaluate=decoding(space, objective.evaluate)))
+    # A constraint on an objective's figure takes that objective's very function, as a problem demands.
+    functions = {objective.name: objective.evaluate for objective in objectives}
+    constraints = [
+        replace(limit, evaluate=functions.get(limit.name) or decoding(space, limit.evaluate))
+        for limit in problem.constraints
+    ]
+    return Problem(Undecoded(space), tuple(objectives), tuple(constraints))
 
 
 def expectation(predictor: Predictor) -> Evaluate:
@@ -84,9 +93,3 @@ def expectation(predictor: Predictor) -> Evaluate:
 def decoding(space: DesignSpace, evaluate: Evaluate) -> Evaluate:
     """Evaluate genomes by decoding them first."""
     return lambda genomes: evaluate([space.decode(genome) for genome in genomes])
-
-
-def shared(constraints: Sequence[Constraint], objectives: Sequence[Objective]) -> list[Constraint]:
-    """Give a constraint on an objective's figure that objective's very function, as a problem demands."""
-    functions: dict[str, Callable[..., Any]] = {each.name: each.evaluate for each in objectives}
-    return [replace(each, evaluate=functions.get(each.name, each.evaluate)) for each in constraints]

@@ -34,7 +34,7 @@ class Batch:
         return int((self.excess == 0).sum())
 
 
-def begin(
+def submit(
     problem: Problem,
     genomes: np.ndarray,
     rivals: np.ndarray,
@@ -57,7 +57,7 @@ def begin(
     return Batch(genomes, candidates, prices, excess, frozenset(sent), outcomes, predicted)
 
 
-def finish(
+def collect(
     problem: Problem, batch: Batch, known: Mapping[Genome, Metrics], note: Callable[[Evaluation], None]
 ) -> tuple[np.ndarray, np.ndarray, dict[Genome, Metrics]]:
     """Wait for a batch and pass each evaluation to `note`, in order.

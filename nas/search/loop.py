@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from nas.errors import NasError, did_you_mean
-from nas.search import load_algorithm
+from nas.search.algorithms import load_algorithm
 from nas.search.algorithms.random_search import list_unseen
-from nas.search.batch import Batch, Metrics, begin, finish
+from nas.search.batch import Batch, Metrics, collect, submit
 from nas.search.infeasibility import nothing_found
 from nas.search.pareto import hypervolume
 from nas.search.problem import (
@@ -75,96 +76,154 @@ def search(
 
     Raises `NasError` when nothing feasible was found, every evaluation failed, or the arguments do not fit together.
     """
-    problem = Problem(space, tuple(objectives), tuple(constraints))
-    check_positive(budget=budget, batch=batch)
-    if reference is not None:
-        check_reference(problem, reference)
-    proposer: SearchAlgorithm = load_algorithm(algorithm)(problem, np.random.default_rng(seed))
-    workers = workers or one_by_one(problem.expensive, clock)
-    known = known or {}
-    waiting = check_initial(space, initial)[:budget]
-    evaluations: list[Evaluation] = []
-    front: tuple[Evaluation, ...] = ()
-    rejected: dict[Genome, Metrics] = {}
-    order: list[tuple[float, int]] = []
-    batch_ends: list[int] = []
-    seen: set[Genome] = set()
-    under_way: deque[Batch] = deque()
-
-    def note(evaluation: Evaluation) -> None:
-        evaluations.append(evaluation)
-        if record is not None and evaluation.genome not in known:
-            record(evaluation)
-        if progress is not None:
-            progress(len(evaluations), budget)
-
-    def end(begun: Batch) -> None:
-        nonlocal front
-        before = len(evaluations)
-        costs, excess, turned_down = finish(problem, begun, known, note)
-        proposer.tell(begun.genomes, costs, excess)
-        front = front_of(problem, [*front, *evaluations[before:]])
-        rejected.update(turned_down)
-        if begun.predicted is not None:
-            order.extend(compare_order(problem, begun.predicted[excess == 0], costs[excess == 0]))
-        batch_ends.append(len(evaluations))
-
-    def planned() -> int:
-        return len(evaluations) + sum(each.size for each in under_way)
-
-    for genomes in batches(space, proposer, waiting, batch, budget, planned, seen):
-        predicted = proposer.predict(genomes) if isinstance(proposer, PredictingAlgorithm) else None
-        under_way.append(begin(problem, genomes, costs_of(problem.objectives, front), known, workers, predicted))
-        if len(under_way) > ahead:
-            end(under_way.popleft())
-    while under_way:
-        end(under_way.popleft())
-    if not succeeded(evaluations):
-        raise nothing_found(problem, evaluations, rejected)
-    if reference is None:
-        reference = default_reference(problem, evaluations, batch_ends)
-    return SearchResult(
-        evaluations=tuple(evaluations),
-        front=front,
-        hypervolume_history=hypervolumes(problem, evaluations, batch_ends, reference),
-        reference_point=reference,
-        directions={each.name: each.direction for each in problem.objectives},
-        num_asked=len(seen),
-        num_infeasible=len(rejected),
-        stopped_by=why_stopped(space, seen, len(evaluations) == budget),
-        order_right=share_right(order),
-        saved_share=saved_share(problem, evaluations),
+    return run_search(
+        Problem(space, tuple(objectives), tuple(constraints)),
+        algorithm=algorithm,
+        budget=budget,
+        seed=seed,
+        batch=batch,
+        ahead=ahead,
+        known=known,
+        record=record,
+        progress=progress,
+        initial=initial,
+        reference=reference,
+        workers=workers,
+        clock=clock,
     )
 
 
-def batches(
-    space: DesignSpace,
-    proposer: SearchAlgorithm,
-    waiting: np.ndarray,
-    batch: int,
-    budget: int,
-    planned: Callable[[], int],
-    seen: set[Genome],
-) -> Iterator[np.ndarray]:
-    """Yield unseen canonical genomes, int [k, genes], the `waiting` ones first, and add them to `seen`.
+def run_search(
+    problem: Problem,
+    *,
+    algorithm: str = "surrogate",
+    budget: int = 300,
+    seed: int = 0,
+    batch: int = 10,
+    ahead: int = 0,
+    known: Mapping[Genome, Metrics] | None = None,
+    record: Callable[[Evaluation], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    initial: Sequence[Sequence[int]] = (),
+    reference: Metrics | None = None,
+    workers: Workers | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> SearchResult:
+    """Search a problem; the arguments are those of `search`."""
+    check_positive(budget=budget, batch=batch)
+    if reference is not None:
+        check_reference(problem, reference)
+    loop = Loop(
+        problem=problem,
+        proposer=load_algorithm(algorithm)(problem, np.random.default_rng(seed)),
+        budget=budget,
+        known=known or {},
+        workers=workers or one_by_one(problem.expensive, clock),
+        record=record,
+        progress=progress,
+    )
+    for genomes in batches(loop, check_initial(problem.space, initial)[:budget], batch):
+        loop.begin(genomes)
+        if len(loop.under_way) > ahead:
+            loop.end_oldest()
+    while loop.under_way:
+        loop.end_oldest()
+    if not succeeded(loop.evaluations):
+        raise nothing_found(problem, loop.evaluations, loop.rejected)
+    return result_of(loop, reference)
 
-    Each batch is sorted, so that candidates that begin alike are evaluated one after the other.
-    `planned()` counts what the caller has evaluated of them or is about to: the budget is spent when that is `budget`.
+
+@dataclass(slots=True, kw_only=True)
+class Loop:
+    """A search that is under way: its evaluations, the genomes it rejected, the batches that workers hold."""
+
+    problem: Problem
+    proposer: SearchAlgorithm
+    budget: int
+    known: Mapping[Genome, Metrics]
+    workers: Workers
+    record: Callable[[Evaluation], None] | None
+    progress: Callable[[int, int], None] | None
+    evaluations: list[Evaluation] = field(default_factory=list)
+    front: tuple[Evaluation, ...] = ()
+    rejected: dict[Genome, Metrics] = field(default_factory=dict)
+    order: list[tuple[float, int]] = field(default_factory=list)  # pairs predicted in the right order, and all pairs
+    batch_ends: list[int] = field(default_factory=list)  # number of evaluations after each batch
+    seen: set[Genome] = field(default_factory=set)
+    under_way: deque[Batch] = field(default_factory=deque)
+
+    @property
+    def num_planned(self) -> int:
+        """Number of evaluations that are made or under way."""
+        return len(self.evaluations) + sum(batch.size for batch in self.under_way)
+
+    def begin(self, genomes: np.ndarray) -> None:
+        """Submit genomes [k, genes] as a batch."""
+        proposer = self.proposer
+        predicted = proposer.predict(genomes) if isinstance(proposer, PredictingAlgorithm) else None
+        rivals = costs_of(self.problem.objectives, self.front)
+        self.under_way.append(submit(self.problem, genomes, rivals, self.known, self.workers, predicted))
+
+    def end_oldest(self) -> None:
+        """Wait for the oldest batch, and tell the algorithm its costs."""
+        batch = self.under_way.popleft()
+        before = len(self.evaluations)
+        costs, excess, turned_down = collect(self.problem, batch, self.known, self.note)
+        self.proposer.tell(batch.genomes, costs, excess)
+        self.front = front_of(self.problem, [*self.front, *self.evaluations[before:]])
+        self.rejected.update(turned_down)
+        if batch.predicted is not None:
+            self.order.extend(compare_order(self.problem, batch.predicted[excess == 0], costs[excess == 0]))
+        self.batch_ends.append(len(self.evaluations))
+
+    def note(self, evaluation: Evaluation) -> None:
+        """Take in one evaluation, and record it if it is new."""
+        self.evaluations.append(evaluation)
+        if self.record is not None and evaluation.genome not in self.known:
+            self.record(evaluation)
+        if self.progress is not None:
+            self.progress(len(self.evaluations), self.budget)
+
+
+def batches(loop: Loop, initial: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+    """Yield unseen canonical genomes, int [k, genes], the `initial` ones first, and add them to `loop.seen`.
+
+    Each batch is sorted, so that candidates that begin alike are evaluated one after the other. The caller submits each
+    batch before it takes the next: the budget is spent when `loop.num_planned` reaches it.
     """
-    barren = 0
-    while planned() < budget and barren < MAX_BARREN:
-        size = batch if planned() >= WELL_KNOWN else (batch + 1) // 2
-        room = min(size, budget - planned()) - len(waiting)
-        asked = np.concatenate([waiting, proposer.ask(max(0, room))])
-        if len(asked) == 0:
+    space, waiting, barren = loop.problem.space, initial, 0
+    while loop.num_planned < loop.budget and barren < MAX_BARREN:
+        size = batch if loop.num_planned >= WELL_KNOWN else (batch + 1) // 2
+        room = min(size, loop.budget - loop.num_planned) - len(waiting)
+        proposed = np.concatenate([waiting, loop.proposer.ask(max(0, room))])
+        if len(proposed) == 0:
             return
         waiting = waiting[:0]
-        num_before = planned()
-        genomes = drop_seen(space, asked, seen)
+        num_before = loop.num_planned
+        genomes = drop_seen(space, proposed, loop.seen)
         genomes = genomes[np.lexsort(genomes.T[::-1])]
         if len(genomes) > 0:
             yield genomes
-        barren = 0 if planned() > num_before else barren + len(asked)
+        barren = 0 if loop.num_planned > num_before else barren + len(proposed)
+
+
+def result_of(loop: Loop, reference: Metrics | None) -> SearchResult:
+    """Return what a search found; `reference` is that of its hypervolume, None for the default one."""
+    problem, evaluations = loop.problem, loop.evaluations
+    if reference is None:
+        reference = default_reference(problem, evaluations, loop.batch_ends)
+    return SearchResult(
+        evaluations=tuple(evaluations),
+        front=loop.front,
+        hypervolume_history=hypervolumes(problem, evaluations, loop.batch_ends, reference),
+        reference_point=reference,
+        directions={objective.name: objective.direction for objective in problem.objectives},
+        num_asked=len(loop.seen),
+        num_infeasible=len(loop.rejected),
+        stopped_by=why_stopped(problem.space, loop.seen, len(evaluations) == loop.budget),
+        order_right=share_right(loop.order),
+        saved_share=saved_share(problem, evaluations),
+    )
 
 
 def why_stopped(space: DesignSpace, seen: set[Genome], budget_spent: bool) -> str:

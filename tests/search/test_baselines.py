@@ -3,7 +3,7 @@ import pytest
 
 from nas.search.baselines import baseline_hypervolumes
 from nas.search.loop import search
-from nas.search.problem import Constraint, Objective
+from nas.search.problem import Constraint, Objective, Problem
 
 
 class Named:
@@ -37,7 +37,7 @@ LIMITS = (Constraint("size", 20.0, sizes),)
 @pytest.mark.parametrize("constraints", [(), LIMITS])
 def test_the_replay_says_about_what_the_plain_searches_really_find(constraints):
     result = search(Named(), objectives=OBJECTIVES, constraints=constraints, budget=100)
-    replayed = baseline_hypervolumes(Named(), OBJECTIVES, constraints, result)
+    replayed = baseline_hypervolumes(Problem(Named(), OBJECTIVES, constraints), result)
     assert replayed.keys() == {"random", "local"}
     for name, history in replayed.items():
         real = search(
@@ -57,6 +57,6 @@ def test_a_replay_evaluates_nothing_expensive_and_repeats_itself():
     result = search(Named(), objectives=OBJECTIVES, budget=40)
     calls = []
     watched = (Objective("accuracy", "max", lambda cs: calls.append(cs) or accuracy(cs), True), OBJECTIVES[1])
-    first = baseline_hypervolumes(Named(), watched, (), result)
-    assert first == baseline_hypervolumes(Named(), watched, (), result)
+    problem = Problem(Named(), watched)
+    assert baseline_hypervolumes(problem, result) == baseline_hypervolumes(problem, result)
     assert not calls

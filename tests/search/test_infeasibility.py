@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nas.errors import NasError
-from nas.search import ALGORITHMS
+from nas.search.algorithms import ALGORITHMS
 from nas.search.loop import search
 from nas.search.problem import Constraint, Objective
 

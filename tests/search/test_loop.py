@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.errors import NasError
-from nas.search import ALGORITHMS
+from nas.search.algorithms import ALGORITHMS
 from nas.search.loop import MAX_BARREN, search
 from nas.search.pareto import hypervolume
 from nas.search.problem import Constraint, Objective, as_tuples, canonical

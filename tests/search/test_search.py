@@ -5,7 +5,7 @@ import pytest
 
 import nas.search
 from nas.errors import NasError
-from nas.search import ALGORITHMS, load_algorithm
+from nas.search.algorithms import ALGORITHMS, load_algorithm
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas.search import ALGORITHMS
+from nas.search.algorithms import ALGORITHMS
 from nas.search.loop import search
 from nas.search.problem import Constraint, Objective, as_tuples
 from nas.space.cost import architecture_cost

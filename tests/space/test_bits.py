@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.search import ALGORITHMS
+from nas.search.algorithms import ALGORITHMS
 from nas.search.loop import search as run_search
 from nas.search.problem import Objective
 from nas.search.variation import cross, mutate

@@ -17,7 +17,7 @@ from nas.hardware.table.latency_table import LatencyTable
 from nas.hardware.table.provenance import describe
 from nas.progress import Console
 from nas.run.run import Run
-from nas.search import load_algorithm
+from nas.search.algorithms import load_algorithm
 from nas.search.evaluation_row import FrontMember
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost

@@ -22,9 +22,9 @@ from nas.run.evaluations import evaluation_row, judge, metrics_of
 from nas.run.run import Run
 from nas.run.search import Search, SearchRecord, SearchSummary
 from nas.run.search_settings import SearchSettings
-from nas.search import load_algorithm
+from nas.search.algorithms import load_algorithm
 from nas.search.evaluation_row import EvaluationRow, FrontMember, PresetRow, front_of
-from nas.search.loop import search as run_search
+from nas.search.loop import run_search
 from nas.search.parallel import ray_workers
 from nas.search.problem import Evaluation, Problem, SearchResult
 from nas.search.racing import Workers, one_by_one
@@ -205,9 +205,7 @@ def evaluate_budget(step: DeviceStep, problem: Problem, first: Sequence[Architec
             step.search.write_front(front)
 
     return run_search(
-        space,
-        objectives=problem.objectives,
-        constraints=problem.constraints,
+        problem,
         algorithm=settings.algorithm,
         budget=settings.budget,
         batch=settings.batch,

@@ -24,13 +24,7 @@ def search_quality(
     as pairs of a number of evaluations and the hypervolume then. `searched` were evaluated for another device before.
     """
     histories = baseline_hypervolumes(
-        problem.space,
-        problem.objectives,
-        problem.constraints,
-        result,
-        initial=initial,
-        batch=settings.batch,
-        seed=settings.seed,
+        problem, result, initial=initial, batch=settings.batch, seed=settings.seed
     )
     return {
         "hypervolume": result.hypervolume_history[-1][1],

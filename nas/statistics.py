@@ -1,19 +1,37 @@
-"""Statistics that several rooms need: rank correlation, points of a Pareto front, its knee."""
+"""Statistics that several rooms need: rank correlation, points of a Pareto front, distances, normal quantiles."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+# Standard deviations of a normal distribution on either side of its mean.
+INTERVAL_90 = 1.64  # hold 90 % of it
+INTERVAL_95 = 1.96  # hold 95 % of it
+
 
 def kendall_tau(first: Array, second: Array) -> float:
-    """Kendall's tau-b of two rankings [n]; NaN where one of them is constant."""
-    pairs = np.triu_indices(len(first), 1)
-    x, y = (np.sign(np.subtract.outer(values, values))[pairs] for values in (first, second))
-    ties = np.sqrt(float((x**2).sum()) * float((y**2).sum()))
-    return float((x * y).sum() / ties) if ties else float("nan")
+    """Return Kendall's tau-b of two rankings [n]; NaN where one of them is constant."""
+    return float(resampled_tau(first, second, np.arange(len(first))[None])[0])
+
+
+def resampled_tau(first: Array, second: Array, draws: NDArray[np.integer[Any]]) -> Array:
+    """Return Kendall's tau-b of each draw [r, n] of positions in two rankings [n]; NaN where one is constant in it.
+
+    Tau-b is the number of pairs in order less that of pairs out of order, over the pairs that are no ties.
+    """
+    times = (draws[:, :, None] == np.arange(len(first))).sum(axis=1).astype(float)  # that each position was drawn
+    x, y = (np.sign(np.subtract.outer(values, values)) for values in (first, second))
+
+    def over_pairs(signs: Array) -> Array:
+        return np.asarray(((times @ signs) * times).sum(axis=1))
+
+    untied = np.sqrt(over_pairs(x**2) * over_pairs(y**2))
+    return np.divide(over_pairs(x * y), untied, out=np.full_like(untied, np.nan), where=untied > 0)
 
 
 def pairs_in_order(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, int]:
@@ -23,8 +41,14 @@ def pairs_in_order(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, 
     """
     first, second = np.triu_indices(len(measured), k=1)
     differ = measured[first] != measured[second]
-    right = np.sign(measured[first] - measured[second]) * np.sign(predicted[first] - predicted[second])
-    return float(((1 + right[differ]) / 2).sum()), int(differ.sum())
+    in_order = np.sign(measured[first] - measured[second]) * np.sign(predicted[first] - predicted[second])
+    return float(((1 + in_order[differ]) / 2).sum()), int(differ.sum())
+
+
+def squared_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the squared Euclidean distance of every pair of rows, [n, columns] and [k, columns] -> [n, k]."""
+    squares = np.einsum("ij,ij->i", first, first)[:, None] + np.einsum("ij,ij->i", second, second)
+    return np.maximum(squares - 2 * first @ second.T, 0.0)
 
 
 def non_dominated(costs: np.ndarray) -> np.ndarray:
@@ -39,11 +63,11 @@ def non_dominated(costs: np.ndarray) -> np.ndarray:
 
 
 def knee(costs: np.ndarray) -> int:
-    """Index of the point of a front that lies farthest below the chord of its extremes.
+    """Return the index of the point of a front that lies farthest below the chord of its extremes.
 
-    Each objective is scaled to [0, 1] over the front, so that the chord of two objectives runs from (0, 1) to (1, 0)
-    and a point lies the farther below it the smaller its sum; more objectives take the plane of sum 1 as their chord.
-    A front that bulges away from the ideal has its knee in an extreme; of equals the first is taken.
+    Each objective is scaled to [0, 1] over the front, so that the chord of two objectives runs from (0, 1) to (1, 0).
+    A point lies the farther below it, the smaller the sum of its scaled costs. More objectives have the plane of sum 1
+    as their chord. The knee of a front that bulges away from the ideal is an extreme; of equal points the first counts.
     After Das 1999, "On characterizing the knee of the Pareto curve".
     """
     checked(costs)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from nas.statistics import INTERVAL_95, Array, resampled_tau
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -40,43 +40,33 @@ def rank_agreement(first: Sequence[float], second: Sequence[float], seed: int) -
     everyone = np.arange(len(x))[None]
     draws = np.random.default_rng(seed).integers(len(x), size=(RESAMPLES, len(x)))
     figures = {}
-    for name, correlation in (("kendall_tau", kendall_tau), ("spearman", spearman)):
-        found = float(correlation(x, y, everyone)[0])
-        ends = np.quantile(correlation(x, y, draws), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        low, high = transformed_ends(found, len(x), *Z_VARIANCE[name])
-        figures[name] = found, min(float(ends[0]), low), max(float(ends[1]), high)
+    for name, correlation in (("kendall_tau", resampled_tau), ("spearman", spearman)):
+        value = float(np.nan_to_num(correlation(x, y, everyone))[0])
+        resampled = np.nan_to_num(correlation(x, y, draws))
+        ends = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        low, high = transformed_ends(value, len(x), *Z_VARIANCE[name])
+        figures[name] = value, min(float(ends[0]), low), max(float(ends[1]), high)
     return RankAgreement(*figures["kendall_tau"], *figures["spearman"], len(x))
 
 
 def transformed_ends(value: float, n: int, scale: float, lost: int) -> tuple[float, float]:
-    """Give the 95 % interval of a rank correlation of n pairs by Fisher's z, whose variance is `scale / (n - lost)`.
+    """Return the 95 % interval of a rank correlation of n pairs by Fisher's z, whose variance is `scale / (n - lost)`.
 
     (-1, 1) where n is too small for any. A perfect order counts as one with half a pair of networks out of it.
     """
     if n <= lost:
         return -1.0, 1.0
     most = 1 - 1 / (n * (n - 1) / 2)
-    z, half = np.arctanh(np.clip(value, -most, most)), 1.96 * (scale / (n - lost)) ** 0.5
+    z, half = np.arctanh(np.clip(value, -most, most)), INTERVAL_95 * (scale / (n - lost)) ** 0.5
     return float(np.tanh(z - half)), min(1.0, max(float(np.tanh(z + half)), value))
 
 
-def kendall_tau(x: Array, y: Array, draws: NDArray[np.integer[Any]]) -> Array:
-    """Tau-b of each draw [r, n] of positions in x and y [n]: pairs in order less pairs out of order, ties taken off."""
-    times = (draws[:, :, None] == np.arange(len(x))).sum(axis=1).astype(float)  # that each network was drawn
-    above, beside = (np.sign(np.subtract.outer(values, values)) for values in (x, y))
-
-    def over_pairs(sign: Array) -> Array:
-        return ((times @ sign) * times).sum(axis=1)
-
-    return ratio(over_pairs(above * beside), np.sqrt(over_pairs(above**2) * over_pairs(beside**2)))
-
-
 def spearman(x: Array, y: Array, draws: NDArray[np.integer[Any]]) -> Array:
-    """Correlation of the ranks within each draw [r, n], ties sharing theirs."""
+    """Return the correlation of the ranks within each draw [r, n]; values that tie share their rank."""
     from scipy.stats import rankdata
 
     ranks, others = (rankdata(values[draws], axis=1) for values in (x, y))
-    ranks, others = (each - each.mean(axis=1, keepdims=True) for each in (ranks, others))
+    ranks, others = (values - values.mean(axis=1, keepdims=True) for values in (ranks, others))
     return ratio((ranks * others).sum(axis=1), np.sqrt((ranks**2).sum(axis=1) * (others**2).sum(axis=1)))
 
 

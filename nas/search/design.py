@@ -8,10 +8,11 @@ import numpy as np
 
 from nas.search.algorithms.random_search import sample_unseen
 from nas.search.evolution import evolve, unmet
-from nas.search.predictor import distances, one_hot
+from nas.search.predictor import one_hot
 from nas.search.pricing import Prices
 from nas.search.problem import DesignSpace, Genome, as_genomes, canonical
 from nas.search.variation import mutate, single_changes
+from nas.statistics import squared_distances
 
 POOL = 400  # random genomes, and as many mixtures of ends, from which a design is chosen
 MIXED_CHANGES = 2  # genes changed on average in a second set of mixtures
@@ -64,12 +65,12 @@ def approach(
 
 def farthest_first(place: np.ndarray, n: int, num_given: int) -> np.ndarray:
     """Indices of up to n rows of place [k, axes]: the `num_given` first, then always the farthest from all before."""
-    nearest = distances(place, place[:num_given]).min(axis=1, initial=np.inf)
+    nearest = squared_distances(place, place[:num_given]).min(axis=1, initial=np.inf)
     chosen = list(range(min(n, num_given)))
     while len(chosen) < min(n, len(place)):
         nearest[chosen] = -1.0
         chosen.append(int(np.argmax(nearest)))
-        nearest = np.minimum(nearest, distances(place, place[chosen[-1:]])[:, 0])
+        nearest = np.minimum(nearest, squared_distances(place, place[chosen[-1:]])[:, 0])
     return np.array(chosen, dtype=int)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.search.problem import DesignSpace
+from nas.statistics import squared_distances
 
 STEPS = (30, 8)  # steps of likelihood ascent at most: the first time, and when a former fit is the start
 PRIOR_SPREAD = 1.0  # standard deviation of the logarithm of a gene's weight around the prior's
@@ -36,7 +37,7 @@ class Member:
     def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the noiseless figure, each [k], for features [k, columns]."""
         amplitude = np.exp(self.scales[0])
-        covariance = amplitude * np.exp(-0.5 * distances(features * np.exp(0.5 * self.log_weights), self.known))
+        covariance = amplitude * np.exp(-0.5 * squared_distances(features * np.exp(0.5 * self.log_weights), self.known))
         explained = np.einsum("ij,ij->i", covariance @ self.inverse, covariance)
         return covariance @ self.solved, np.maximum(amplitude - explained, 1e-9)
 
@@ -141,7 +142,7 @@ def fit_member(features: np.ndarray, groups: np.ndarray, targets: np.ndarray, st
     ).x
     log_weights, scales = found[:num_groups][groups], found[num_groups:]
     known = features * np.exp(0.5 * log_weights)
-    covariance = np.exp(scales[0]) * np.exp(-0.5 * distances(known, known))
+    covariance = np.exp(scales[0]) * np.exp(-0.5 * squared_distances(known, known))
     _, inverse = factor(covariance, np.exp(scales[1]))
     return Member(log_weights, scales, known, inverse @ targets, inverse)
 
@@ -156,7 +157,7 @@ def negative_log_posterior(
     num_groups = len(parameters) - 2
     weights, (amplitude, noise) = np.exp(parameters[:num_groups]), np.exp(parameters[num_groups:])
     scaled = features * np.sqrt(weights)[groups]
-    covariance = amplitude * np.exp(-0.5 * distances(scaled, scaled))
+    covariance = amplitude * np.exp(-0.5 * squared_distances(scaled, scaled))
     log_determinant, inverse = factor(covariance, noise)
     solved = inverse @ targets
     value = 0.5 * (targets @ solved + log_determinant)
@@ -170,12 +171,6 @@ def negative_log_posterior(
     off = np.concatenate([parameters[:num_groups] - prior, parameters[num_groups:] - SCALE_PRIOR[0]])
     precision = np.concatenate([np.full(num_groups, PRIOR_SPREAD), np.full(2, SCALE_PRIOR[1])]) ** -2.0
     return float(value + 0.5 * (precision * off**2).sum()), gradient + precision * off
-
-
-def distances(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distance of every pair, [n, columns] and [k, columns] -> [n, k]."""
-    squares = np.einsum("ij,ij->i", some, some)[:, None] + np.einsum("ij,ij->i", others, others)
-    return np.maximum(squares - 2 * some @ others.T, 0.0)
 
 
 def factor(covariance: np.ndarray, noise: float) -> tuple[float, np.ndarray]:

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from nas.search.predictor import (
     column_groups,
     describe,
-    distances,
     factor,
     fit_predictor,
     negative_log_posterior,
     one_hot,
 )
+from nas.statistics import squared_distances
 
 
 class Slots:
@@ -75,7 +75,7 @@ def test_the_posterior_s_gradient_is_that_of_finite_differences():
 @given(st.integers(1, 30), st.integers(0, 5))
 def test_the_factor_gives_the_inverse_and_the_determinant(n, seed):
     points = np.random.default_rng(seed).normal(size=(n, 3))
-    covariance = np.exp(-0.5 * distances(points, points))
+    covariance = np.exp(-0.5 * squared_distances(points, points))
     log_determinant, inverse = factor(covariance, 0.1)
     noisy = covariance + 0.1 * np.eye(n)
     assert np.allclose(inverse @ noisy, np.eye(n), atol=1e-8)
@@ -88,7 +88,7 @@ def test_leave_one_out_is_what_a_fit_without_that_row_predicts():
     errors, variances = member.leave_one_out()
     standard = (figure(genomes) - figure(genomes).mean()) / figure(genomes).std()
     amplitude, noise = np.exp(member.scales)
-    covariance = amplitude * np.exp(-0.5 * distances(member.known, member.known))
+    covariance = amplitude * np.exp(-0.5 * squared_distances(member.known, member.known))
     for i in (0, 7, 24):
         rest = np.arange(25) != i
         solved = np.linalg.solve(covariance[rest][:, rest] + noise * np.eye(24), covariance[rest, i])
@@ -110,7 +110,7 @@ def test_it_predicts_better_than_the_nearest_neighbour_and_the_more_rows_the_bet
     test, errors = draw(500, 9), []
     for n in (30, 100, 300):
         train = draw(n, 4)
-        nearest = figure(train)[distances(describe(SPACE, test), describe(SPACE, train)).argmin(axis=1)]
+        nearest = figure(train)[squared_distances(describe(SPACE, test), describe(SPACE, train)).argmin(axis=1)]
         mean, _ = fit_predictor(SPACE, train, figure(train)).predict(test)
         errors.append(np.abs(mean - figure(test)).mean())
         assert errors[-1] < 0.6 * np.abs(nearest - figure(test)).mean()

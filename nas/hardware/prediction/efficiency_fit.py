@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from nas.errors import NasError
 from nas.hardware.prediction.data_sheet import spec_files
 from nas.hardware.prediction.roofline import KINDS, Efficiency, Workload
+from nas.statistics import INTERVAL_90
 from nas.yaml_reader import read_plain, text_of
 
 Array = NDArray[np.float64]
 PUBLISHED_FILE, CALIBRATION_FILE = "published.csv", "calibration.yaml"
-INTERVAL_90 = 1.64
 # What is believed beside the figures, and how much a fit may move it (1 sigma of its logarithm). All but `grouped` were
 # written down before any figure was seen; that was 0.15 and made the three kinds of network with groups too slow.
 PRIOR = Efficiency(memory=0.75, matmul=0.60, conv=0.50, attention=0.35, grouped=0.30, depthwise=0.25, vector_matmul=0.8)

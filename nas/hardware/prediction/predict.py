@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import NasError, did_you_mean
 from nas.hardware.prediction.data_sheet import DeviceSpec, load_spec
-from nas.hardware.prediction.efficiency_fit import INTERVAL_90, PRIOR, SMALLEST_SIGMA, Fit, Regime, calibration_of
+from nas.hardware.prediction.efficiency_fit import PRIOR, SMALLEST_SIGMA, Fit, Regime, calibration_of
 from nas.hardware.prediction.roofline import KINDS, Operation, Workload, workload
 from nas.hardware.table.latency_table import Latency, LatencyTable
 from nas.hardware.table.table_file import SCHEMA_VERSION, Row
 from nas.space.cost import macs
 from nas.space.operator import TRANSITIONS
 from nas.space.search_space import SearchSpace
+from nas.statistics import INTERVAL_90
 
 if TYPE_CHECKING:
     from torch import nn

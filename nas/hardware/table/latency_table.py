@@ -23,8 +23,8 @@ from nas.space.architecture import Architecture
 from nas.space.availability import available
 from nas.space.operator import Operator, operators
 from nas.space.search_space import SearchSpace
+from nas.statistics import INTERVAL_90
 
-INTERVAL_90 = 1.64
 UNVALIDATED_SIGMA = 0.15  # where no whole network was held out
 
 

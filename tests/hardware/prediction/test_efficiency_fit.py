@@ -9,7 +9,6 @@ import pytest
 from nas.errors import NasError
 from nas.hardware.prediction.data_sheet import load_spec, spec_files
 from nas.hardware.prediction.efficiency_fit import (
-    INTERVAL_90,
     PRIOR,
     Calibration,
     Regime,
@@ -25,6 +24,7 @@ from nas.hardware.prediction.efficiency_fit import (
     write_calibration,
 )
 from nas.hardware.prediction.roofline import KINDS, Operation, Workload, workload
+from nas.statistics import INTERVAL_90
 
 A100 = load_spec("a100")
 

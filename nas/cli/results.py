@@ -63,15 +63,14 @@ def export_command(
 
     outcome = export(request, console_of(quiet))
     file = outcome.file
-    parity = file["parity"]
-    path = outcome.folder / outcome.name
+    path, parity = outcome.path, file.parity
     line = (
-        f"{path} ({file['dtype']}, {file['bytes']:,} bytes): against the trained network, on "
-        f"{parity['samples']:,} test images, {file['runtime']}: greatest relative difference "
-        f"{parity['max_relative_difference']:.1e}, same class {parity['top1_agreement']:.2%}"
+        f"{path} ({file.dtype}, {file.bytes:,} bytes): against the trained network, on "
+        f"{parity.samples:,} test images, {file.runtime}: greatest relative difference "
+        f"{parity.max_relative_difference:.1e}, same class {parity.top1_agreement:.2%}"
     )
     give(outcome.to_json(), as_json, [line, f"model card: {outcome.folder}/README.md"])
-    if not parity["passed"]:
+    if not parity.passed:
         raise CheckFailed(f"{path} does not compute what the trained network does")
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from nas.export.description import DeviceLatency, ExportedDescription, ExportedFile
 from nas.units import format_milliseconds
 
-Row = Mapping[str, Any]
 RUN_IT = {
     "safetensors": "`python model.py image.png`, or `from model import load` (torch and numpy only)",
     "onnx": '`onnxruntime.InferenceSession("{file}")`, input `images`, output `logits`',
@@ -51,29 +48,44 @@ Input: float32 [batch, 3, {resolution}, {resolution}], channels red, green, blue
 """
 
 
-def write_card(described: Row) -> str:
-    """Write README.md of a network from its model.json."""
+def write_card(described: ExportedDescription) -> str:
+    """Return README.md of a network."""
+    model, training, preprocessing = described.model, described.model.training, described.preprocessing
     return CARD.format(
-        **described,
-        **{name: list(described["preprocessing"][name]) for name in ("mean", "std")},
-        latency_lines="\n".join(map(latency_line, described["latencies"])) or "Not searched for any device.",
-        file_lines="\n".join(file_line(name, row) for name, row in described["files"].items()),
+        id=model.id,
+        num_classes=model.num_classes,
+        resolution=model.resolution,
+        data=training.data,
+        accuracy=model.accuracy,
+        validation_accuracy=model.validation_accuracy,
+        num_params=model.num_params,
+        macs=model.macs,
+        latency_lines="\n".join(map(latency_line, described.latencies)) or "Not searched for any device.",
+        images=training.images,
+        epochs=training.epochs,
+        start=training.start,
+        recipe=training.recipe,
+        seed=training.seed,
+        file_lines="\n".join(file_line(name, file) for name, file in described.files.items()),
+        mean=list(preprocessing.mean),
+        std=list(preprocessing.std),
     )
 
 
-def latency_line(row: Row) -> str:
-    """Say how long a network takes on a device, and where the figure comes from."""
-    origin = row["provenance"] if row["provenance"] == "measured" else f"{row['provenance']}; never measured as a whole"
-    setting = f"{row['device']}, {row['backend']} {row['dtype']}, batch {row['batch']}"
-    return f"- {setting}: {format_milliseconds(row['latency_ms'])} ({origin})"
+def latency_line(latency: DeviceLatency) -> str:
+    """Return how long a network takes on a device, and where the figure comes from."""
+    provenance = latency.provenance
+    origin = provenance if provenance == "measured" else f"{provenance}; never measured as a whole"
+    setting = f"{latency.device}, {latency.backend} {latency.dtype}, batch {latency.batch}"
+    return f"- {setting}: {format_milliseconds(latency.latency_ms)} ({origin})"
 
 
-def file_line(name: str, row: Row) -> str:
-    """Say how a file is run, and how far it is from the trained network."""
-    parity = row["parity"]
+def file_line(name: str, file: ExportedFile) -> str:
+    """Return how a file is run, and how far it is from the trained network."""
+    parity = file.parity
     return (
-        f"- `{name}` ({row['dtype']}, {row['bytes']:,} bytes): {RUN_IT[row['format']].format(file=name)}. "
-        f"In a fresh process with {row['runtime']}, on {parity['samples']:,} test images: greatest relative difference "
-        f"{parity['max_relative_difference']:.1e}, same class {parity['top1_agreement']:.2%}"
-        + ("" if parity["passed"] else " - **this check failed**")
+        f"- `{name}` ({file.dtype}, {file.bytes:,} bytes): {RUN_IT[file.format].format(file=name)}. "
+        f"In a fresh process with {file.runtime}, on {parity.samples:,} test images: greatest relative difference "
+        f"{parity.max_relative_difference:.1e}, same class {parity.top1_agreement:.2%}"
+        + ("" if parity.passed else " - **this check failed**")
     )

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from nas.export.description import ExportedDescription
 
-def hub_config(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a network's model.json into timm's config.json.
 
-    Its architecture is the name that the generated model.py registers, so after `import model`
+def hub_config(described: ExportedDescription) -> dict[str, Any]:
+    """Return timm's config.json of a network.
+
+    Its architecture is the name that the generated model.py registers. So after `import model`
     `timm.create_model("local-dir:FOLDER", pretrained=True)` builds it from the folder.
     """
-    side, preprocessing = described["resolution"], described["preprocessing"]
+    model, preprocessing = described.model, described.preprocessing
     return {
-        "architecture": f"subnet_{described['id']}",
-        "num_classes": described["num_classes"],
+        "architecture": f"subnet_{model.id}",
+        "num_classes": model.num_classes,
         "pretrained_cfg": {
-            "input_size": [3, side, side],
+            "input_size": [3, model.resolution, model.resolution],
             "fixed_input_size": True,
             "interpolation": "bilinear",
             "crop_pct": 1.0,
             "crop_mode": "center",
-            "mean": preprocessing["mean"],
-            "std": preprocessing["std"],
-            "num_classes": described["num_classes"],
+            "mean": list(preprocessing.mean),
+            "std": list(preprocessing.std),
+            "num_classes": model.num_classes,
         },
-        "label_names": described["classes"],
+        "label_names": list(described.classes),
     }

@@ -13,6 +13,7 @@ from nas.config import make_settings
 from nas.data.datasets import Dataset
 from nas.errors import NasError, did_you_mean
 from nas.evaluation.accuracy import model_accuracy
+from nas.export.description import BitsDescription, ModelDescription, Settings, TrainingDescription
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.export.onnx import export_onnx
 from nas.files import JsonObject, read_json, write_bytes, write_json, write_text
@@ -52,12 +53,12 @@ class FinetuneOutcome:
     """What `nas finetune` trained: a model.json per network, and the table that priced them."""
 
     run: Run
-    models: Sequence[JsonObject]
+    models: Sequence[ModelDescription]
     table: JsonObject
 
     def to_json(self) -> JsonObject:
         """Return what --json prints."""
-        return {"run": str(self.run), "models": self.models, "table": self.table}
+        return {"run": str(self.run), "models": [model.to_json() for model in self.models], "table": self.table}
 
 
 def finetune(request: FinetuneRequest, console: Console) -> FinetuneOutcome:
@@ -74,12 +75,12 @@ def finetune(request: FinetuneRequest, console: Console) -> FinetuneOutcome:
         candidates = [candidate_of(row.architecture, request.start, supernet, at.dataset) for row in picked]
         recipes = tune_all(candidates, at, trials, seed, run.tuning_path, console, request.workers)
         own = {identity: replace(at, recipe=tuned) for identity, tuned in recipes.items()}
-        tuning = {"trials": trials, "base_settings": asdict(recipe)}
+        tuning: dict[str, Any] = {"trials": trials, "base_settings": asdict(recipe)}
         by_id, written = {candidate.id: candidate for candidate in candidates}, {}
 
         def write(name: str, tuned: Tuned) -> None:
             identity = name.partition("/")[0]
-            facts = {**described_training(by_id[identity], own[identity], seed), **tuning}
+            facts = replace(described_training(by_id[identity], own[identity], seed), **tuning)
             written[identity] = write_finetuned(run, rows[identity], tuned, at.dataset, facts)
 
         jobs = [training_of(candidate, seed, own[candidate.id]) for candidate in candidates]
@@ -116,24 +117,28 @@ def candidate_of(architecture: Architecture, start: str, supernet: Supernet, dat
     return inherited_subnet(architecture, supernet, dataset)
 
 
-def write_finetuned(run: Run, row: FrontMember, tuned: Tuned, dataset: Dataset, training: JsonObject) -> JsonObject:
+def write_finetuned(
+    run: Run, row: FrontMember, tuned: Tuned, dataset: Dataset, training: TrainingDescription
+) -> ModelDescription:
     """Judge a subnet whose `training` is described and write RUN/models/<id>/; return what model.json says."""
-    architecture = row.architecture
     model = deployed(tuned.model)
-    described = {
-        "id": architecture.id,
-        "architecture": architecture.to_dict(),
-        "resolution": architecture.resolution,
-        "num_classes": dataset.num_classes,
-        **training,
-        **described_bits(architecture, model, tuned.parent, dataset),
-        "inherited_accuracy": row.accuracy,
-        "validation_accuracy": model_accuracy(model, dataset.validation()),
-        "accuracy": model_accuracy(model, dataset.test()),
-        **{name: getattr(row, name) for name in ("latency_ms", "latency_low_ms", "latency_high_ms", "provenance")},
-        **{name: getattr(row, name) for name in ("num_params", "macs", "size_bytes")},
-    }
-    write_model(run.model(architecture.id), model, described)
+    described = ModelDescription(
+        architecture=row.architecture,
+        num_classes=dataset.num_classes,
+        training=training,
+        bits=described_bits(row.architecture, model, tuned.parent, dataset),
+        inherited_accuracy=row.accuracy,
+        validation_accuracy=model_accuracy(model, dataset.validation()),
+        accuracy=model_accuracy(model, dataset.test()),
+        latency_ms=row.latency_ms,
+        latency_low_ms=row.latency_low_ms,
+        latency_high_ms=row.latency_high_ms,
+        provenance=row.provenance,
+        num_params=row.num_params,
+        macs=row.macs,
+        size_bytes=row.size_bytes,
+    )
+    write_model(run.model(row.id), model, described)
     return described
 
 
@@ -146,40 +151,47 @@ def deployed(trained: nn.Module) -> Subnet:
     return model
 
 
-def described_bits(architecture: Architecture, trained: nn.Module, parent: nn.Module, dataset: Dataset) -> JsonObject:
-    """Return for model.json what bits cost and what of the network runs on integers; nothing for a float network."""
+def described_bits(
+    architecture: Architecture, trained: nn.Module, parent: nn.Module, dataset: Dataset
+) -> BitsDescription | None:
+    """Return for model.json what bits cost and what of the network runs on integers; None for a float network."""
     if not has_bits(architecture):
-        return {}
+        return None
     shape = (1, 3, architecture.resolution, architecture.resolution)
     exported = export_onnx(trained, shape)
-    return {
-        "float_accuracy": model_accuracy(parent, dataset.test()),
-        "integer_kernels": dict(integer_kernels(exported)),
-        "promised_kernels": dict(promised_kernels(operators(architecture, dataset.num_classes))),
-        "file_bytes": len(exported),
-    }
+    return BitsDescription(
+        float_accuracy=model_accuracy(parent, dataset.test()),
+        integer_kernels=dict(integer_kernels(exported)),
+        promised_kernels=dict(promised_kernels(operators(architecture, dataset.num_classes))),
+        file_bytes=len(exported),
+    )
 
 
-def write_model(folder: Path, model: Subnet, described: JsonObject) -> None:
+def write_model(folder: Path, model: Subnet, described: ModelDescription) -> None:
     """Write model.safetensors, model.onnx, recipe.yaml and, last, model.json of a model as it leaves."""
     shape = (1, 3, model.resolution, model.resolution)
     write_bytes(folder / "model.safetensors", save_checked(model.state_dict()))
     write_bytes(folder / "model.onnx", export_onnx(model, shape))
-    write_text(folder / "recipe.yaml", yaml_of(described["settings"]))
-    write_json(folder / "model.json", described)
+    write_text(folder / "recipe.yaml", yaml_of(described.training.settings))
+    write_json(folder / "model.json", described.to_json())
 
 
-def yaml_of(settings: JsonObject) -> str:
+def yaml_of(settings: Settings) -> str:
     """Write settings as YAML, in their order."""
     import yaml
 
     return yaml.safe_dump(dict(settings), sort_keys=False)
 
 
-def load_model(folder: Path) -> tuple[Subnet, JsonObject]:
+def read_model(folder: Path) -> ModelDescription:
+    """Read model.json of a fine-tuned subnet."""
+    return ModelDescription.from_json(read_json(folder / "model.json"))
+
+
+def load_model(folder: Path) -> tuple[Subnet, ModelDescription]:
     """Load a fine-tuned subnet, norms folded, in eval mode, with what model.json says."""
-    described = read_json(folder / "model.json")
-    model = build_subnet(Architecture.from_dict(described["architecture"]), described["num_classes"])
+    described = read_model(folder)
+    model = build_subnet(described.architecture, described.num_classes)
     fold_norms(model)
     tensors, own = load_tensors(folder / "model.safetensors"), model.state_dict()
     if own.keys() != tensors.keys() or any(own[name].shape != tensors[name].shape for name in own):
@@ -191,7 +203,7 @@ def load_model(folder: Path) -> tuple[Subnet, JsonObject]:
 def finetune_lines(outcome: FinetuneOutcome) -> list[str]:
     """Return in words what each network has reached."""
     return [
-        f"{model['id']}: {model['accuracy']:.2%} on the test split after {model['epochs']} epochs "
-        f"(inherited {model['inherited_accuracy']:.2%} on validation), {described_row(model, outcome.table)}"
+        f"{model.id}: {model.accuracy:.2%} on the test split after {model.training.epochs} epochs "
+        f"(inherited {model.inherited_accuracy:.2%} on validation), {described_row(model.to_json(), outcome.table)}"
         for model in outcome.models
     ]

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from nas.data.datasets import Dataset
+from nas.export.description import TrainingDescription
 from nas.nn.global_rng import exclusive, seeded
 from nas.nn.subnet import build_subnet
 from nas.nn.timm_model import Reference, build_reference
@@ -134,17 +135,17 @@ def steps_of(candidate: Candidate, at: Conditions) -> tuple[int, int]:
     return count_steps(at.dataset, at.recipe), with_bits
 
 
-def described_training(candidate: Candidate, at: Conditions, seed: int) -> dict[str, Any]:
-    """Say how a network was trained, for model.json and compare.csv; one with bits saw more images."""
-    return {
-        "data": at.dataset.name,
-        "start": candidate.start,
-        "epochs": at.recipe.epochs,
-        "images": sum(steps_of(candidate, at)) * at.recipe.batch_size,
-        "recipe": at.recipe.describe(),
-        "settings": asdict(at.recipe),
-        "seed": seed,
-    }
+def described_training(candidate: Candidate, at: Conditions, seed: int) -> TrainingDescription:
+    """Return how a network was trained, for model.json and compare.csv; one with bits saw more images."""
+    return TrainingDescription(
+        data=at.dataset.name,
+        start=candidate.start,
+        epochs=at.recipe.epochs,
+        images=sum(steps_of(candidate, at)) * at.recipe.batch_size,
+        recipe=at.recipe.describe(),
+        settings=asdict(at.recipe),
+        seed=seed,
+    )
 
 
 def described_settings(candidate: Candidate, at: Conditions) -> dict[str, Any]:

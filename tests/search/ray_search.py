@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
+from toy_spaces import Flat
 
 from nas.search.loop import search
 from nas.search.parallel import ray_workers
@@ -20,16 +20,6 @@ from nas.search.problem import Objective, Stages
 
 SHARES = (0.2, 0.5, 1.0)
 BUDGET = 50
-
-
-class Flat:
-    cardinalities = (3,) * 8
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
 
 
 def accuracies(candidates):
@@ -51,7 +41,7 @@ def raced(counting=count):
 
 def run(accuracy, **changes):
     objectives = [accuracy, Objective("length", "min", lengths)]
-    return search(Flat(), **{"objectives": objectives, "budget": BUDGET, **changes})
+    return search(Flat((3,) * 8), **{"objectives": objectives, "budget": BUDGET, **changes})
 
 
 def evaluations_of(result):

@@ -1,23 +1,12 @@
 import numpy as np
 import pytest
+from toy_spaces import Named
 
 from nas.search.baselines import baseline_hypervolumes
 from nas.search.loop import search
 from nas.search.problem import Constraint, Objective, Problem
 
-
-class Named:
-    """A candidate is a dictionary, so that nothing but decode can make one."""
-
-    cardinalities = (3,) * 12
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return {"genes": tuple(int(gene) for gene in genome)}
-
-
+SPACE = Named((3,) * 12)
 PAIR = np.random.default_rng(0).normal(size=(12, 3, 3))
 
 
@@ -36,12 +25,12 @@ LIMITS = (Constraint("size", 20.0, sizes),)
 
 @pytest.mark.parametrize("constraints", [(), LIMITS])
 def test_the_replay_says_about_what_the_plain_searches_really_find(constraints):
-    result = search(Named(), objectives=OBJECTIVES, constraints=constraints, budget=100)
-    replayed = baseline_hypervolumes(Problem(Named(), OBJECTIVES, constraints), result)
+    result = search(SPACE, objectives=OBJECTIVES, constraints=constraints, budget=100)
+    replayed = baseline_hypervolumes(Problem(SPACE, OBJECTIVES, constraints), result)
     assert replayed.keys() == {"random", "local"}
     for name, history in replayed.items():
         real = search(
-            Named(),
+            SPACE,
             objectives=OBJECTIVES,
             constraints=constraints,
             algorithm=name,
@@ -54,9 +43,9 @@ def test_the_replay_says_about_what_the_plain_searches_really_find(constraints):
 
 
 def test_a_replay_evaluates_nothing_expensive_and_repeats_itself():
-    result = search(Named(), objectives=OBJECTIVES, budget=40)
+    result = search(SPACE, objectives=OBJECTIVES, budget=40)
     calls = []
     watched = (Objective("accuracy", "max", lambda cs: calls.append(cs) or accuracy(cs), True), OBJECTIVES[1])
-    problem = Problem(Named(), watched)
+    problem = Problem(SPACE, watched)
     assert baseline_hypervolumes(problem, result) == baseline_hypervolumes(problem, result)
     assert not calls

@@ -1,25 +1,13 @@
 import numpy as np
 import pytest
+from toy_spaces import Chain
 
 from nas.search.algorithms.random_search import list_unseen
 from nas.search.design import descend, draw_feasible, farthest_first, find_ends, first_design
 from nas.search.pricing import Prices
 from nas.search.problem import Constraint, Objective, Problem, as_tuples, canonical
 
-
-class Stack:
-    """Gene 0 says how many of the 6 other genes are active: 5461 members."""
-
-    cardinalities = (7, *(4,) * 6)
-
-    def active(self, genomes):
-        return np.arange(7) <= genomes[:, :1]
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
-
-
-SPACE = Stack()
+SPACE = Chain((7, *(4,) * 6))  # 5461 members
 
 
 def sizes(candidates):

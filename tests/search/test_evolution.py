@@ -1,26 +1,14 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_spaces import Chain
 
 from nas.search.algorithms.random_search import list_unseen
 from nas.search.evolution import crowding, evolve, pareto_ranks, survivors
 from nas.search.problem import as_tuples, canonical
 from nas.statistics import non_dominated
 
-
-class Chain:
-    """Gene 0 says how many of the 6 other genes are active: 1093 members."""
-
-    cardinalities = (7, *(3,) * 6)
-
-    def active(self, genomes):
-        return np.arange(7) <= genomes[:, :1]
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
-
-
-SPACE = Chain()
+SPACE = Chain((7, *(3,) * 6))  # 1093 members
 GAIN = np.random.default_rng(0).normal(size=(7, 3))
 
 

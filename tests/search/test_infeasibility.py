@@ -1,22 +1,10 @@
-import numpy as np
 import pytest
+from toy_spaces import Flat
 
 from nas.errors import NasError
 from nas.search.algorithms import ALGORITHMS
 from nas.search.loop import search
 from nas.search.problem import Constraint, Objective
-
-
-class Wide:
-    """20 genes of 4 choices: no random genome comes near the smallest."""
-
-    cardinalities = (4,) * 20
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
 
 
 def sizes(candidates):
@@ -37,9 +25,10 @@ def refuse(candidates):
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 def test_the_limit_that_binds_is_named_with_its_reachable_minimum(algorithm):
+    wide = Flat((4,) * 20)  # no random genome comes near the smallest
     limits = [Constraint("size", 4.5, sizes, sizes_at_once), Constraint("depth", 3.0, depths)]
     objectives = [Objective("accuracy", "max", refuse, expensive=True), Objective("size", "min", sizes)]
     with pytest.raises(NasError) as error:
-        search(Wide(), objectives=objectives, constraints=limits, algorithm=algorithm, batch=500)
+        search(wide, objectives=objectives, constraints=limits, algorithm=algorithm, batch=500)
     assert "has size <= 4.5: the smallest size found is 5" in error.value.message
     assert "size" in error.value.hint

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_spaces import Blocks, Flat
 
 from nas.errors import NasError
 from nas.search.algorithms import ALGORITHMS
@@ -16,23 +17,8 @@ from nas.search.racing import one_by_one
 EVERY_ALGORITHM = pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 
 
-class Tiny:
-    """52 candidates: a width, 1 to 3 blocks of which the first has a kind and the others a kernel."""
-
-    cardinalities = (2, 3, 2, 3, 3)  # width, depth - 1, kind, kernel of block 2, kernel of block 3
-
-    def active(self, genomes):
-        everywhere = np.ones(len(genomes), dtype=bool)
-        depth = genomes[:, 1]
-        return np.stack([everywhere, everywhere, everywhere, depth >= 1, depth == 2], axis=1)
-
-    def decode(self, genome):
-        width, depth, *choices = (int(gene) for gene in genome)
-        return (width, *choices[: depth + 1])
-
-
-SPACE = Tiny()
-MEMBERS = sorted(set(as_tuples(canonical(SPACE, np.array(list(itertools.product(*map(range, Tiny.cardinalities))))))))
+SPACE = Blocks()
+MEMBERS = sorted(set(as_tuples(canonical(SPACE, np.array(list(itertools.product(*map(range, SPACE.cardinalities))))))))
 GAINS = np.random.default_rng(5).uniform(0, 1, size=(4, 3))
 
 
@@ -247,14 +233,7 @@ def test_limits_that_only_exclude_each_other_are_all_named():
 
 
 def test_a_search_that_finds_nothing_feasible_in_a_huge_space_gives_up():
-    class Huge(Tiny):
-        cardinalities = (5,) * 30
-
-        def active(self, genomes):
-            return np.ones(genomes.shape, dtype=bool)
-
-        def decode(self, genome):
-            return tuple(genome)
+    huge = Flat((5,) * 30)
 
     def needle(candidates):
         return [0.0 if not any(candidate) else 1.0 + max(candidate) for candidate in candidates]
@@ -263,12 +242,12 @@ def test_a_search_that_finds_nothing_feasible_in_a_huge_space_gives_up():
         return [float(sum(candidate)) for candidate in candidates]
 
     arguments = {"objectives": [Objective("total", "min", total)], "constraints": [Constraint("needle", 0.5, needle)]}
-    result = search(Huge(), **arguments, algorithm="random", budget=5, batch=100, initial=[(0,) * 30])
+    result = search(huge, **arguments, algorithm="random", budget=5, batch=100, initial=[(0,) * 30])
     assert result.stopped_by == "barren"
     assert genomes_of(result.front) == [(0,) * 30]
     assert MAX_BARREN <= result.num_infeasible <= MAX_BARREN + 100
     with pytest.raises(NasError, match="has needle <= "):
-        search(Huge(), **arguments, algorithm="random", budget=5, batch=100)
+        search(huge, **arguments, algorithm="random", budget=5, batch=100)
 
 
 @EVERY_ALGORITHM

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_spaces import Flat, Halves
 
 from nas.search.predictor import (
     column_groups,
@@ -13,22 +14,7 @@ from nas.search.predictor import (
 )
 from nas.statistics import squared_distances
 
-
-class Slots:
-    """12 genes; the last 6 are active where gene 0 is not 0; gene 11 has no choice."""
-
-    cardinalities = (2, 3, 4, 3, 2, 5, 3, 3, 3, 4, 2, 1)
-
-    def active(self, genomes):
-        active = np.ones(genomes.shape, dtype=bool)
-        active[:, 6:] = genomes[:, :1] > 0
-        return active
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
-
-
-SPACE = Slots()
+SPACE = Halves()
 
 
 def draw(n, seed):
@@ -153,11 +139,7 @@ def test_repeated_rows_that_disagree_are_noise():
 
 
 def test_a_space_without_a_choice_is_predicted_by_the_mean():
-    class Single(Slots):
-        cardinalities = (1, 1)
-
-        def active(self, genomes):
-            return np.ones(genomes.shape, dtype=bool)
-
-    mean, _ = fit_predictor(Single(), np.zeros((3, 2), dtype=int), [1.0, 2.0, 3.0]).predict(np.zeros((1, 2), dtype=int))
+    mean, _ = fit_predictor(Flat((1, 1)), np.zeros((3, 2), dtype=int), [1.0, 2.0, 3.0]).predict(
+        np.zeros((1, 2), dtype=int)
+    )
     assert mean == pytest.approx(2.0)

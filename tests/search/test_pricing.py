@@ -2,21 +2,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_spaces import Flat
 
 from nas.search.algorithms.random_search import list_unseen
 from nas.search.loop import search
 from nas.search.pricing import Prices
 from nas.search.problem import Constraint, Objective, Problem
 
-
-class Grid:
-    cardinalities = (4, 3, 2)
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
+GRID = Flat((4, 3, 2))
 
 
 def totals(candidates):
@@ -34,7 +27,7 @@ def firsts(candidates):
 def problem(at_once):
     figure = {"evaluate_genomes": totals_at_once} if at_once else {}
     return Problem(
-        Grid(),
+        GRID,
         (
             Objective("accuracy", "max", totals, True),
             Objective("size", "max", totals, **figure),
@@ -71,19 +64,19 @@ def test_no_candidate_is_decoded_twice_and_none_where_all_can_be_priced_at_once(
         asked.extend(candidates)
         return totals(candidates)
 
-    genomes = np.array(list_unseen(Grid(), set(), 100))
-    prices = Prices(Problem(Grid(), (Objective("size", "min", watched),)))
+    genomes = np.array(list_unseen(GRID, set(), 100))
+    prices = Prices(Problem(GRID, (Objective("size", "min", watched),)))
     prices(np.concatenate([genomes, genomes]))
     prices(genomes[:5])
     assert len(asked) == len(set(asked)) == 24
-    Prices(Problem(Grid(), (Objective("size", "min", watched, evaluate_genomes=totals_at_once),)))(genomes)
+    Prices(Problem(GRID, (Objective("size", "min", watched, evaluate_genomes=totals_at_once),)))(genomes)
     assert len(asked) == 24
 
 
 def test_one_of_two_that_share_a_name_suffices_to_price_at_once():
     objective = Objective("size", "min", totals)
     limit = Constraint("size", 3.0, totals, evaluate_genomes=totals_at_once)
-    assert not Prices(Problem(Grid(), (objective,), (limit,))).decoded
+    assert not Prices(Problem(GRID, (objective,), (limit,))).decoded
 
 
 @pytest.mark.parametrize("algorithm", ["surrogate", "local", "sensitivity"])
@@ -95,7 +88,5 @@ def test_a_search_that_prices_at_once_equals_one_that_decodes(algorithm):
     for figure in ({}, {"evaluate_genomes": totals_at_once}):
         objectives = [Objective("quality", "max", quality, True), Objective("size", "min", totals, **figure)]
         limits = [Constraint("size", 4.0, totals, **figure)]
-        results.append(
-            search(Grid(), objectives=objectives, constraints=limits, algorithm=algorithm, budget=15, batch=4)
-        )
+        results.append(search(GRID, objectives=objectives, constraints=limits, algorithm=algorithm, budget=15, batch=4))
     assert results[0] == results[1]

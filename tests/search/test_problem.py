@@ -4,21 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_spaces import Pair
 
 from nas.errors import NasError
 from nas.search.problem import Constraint, Evaluation, Objective, Problem, canonical, costs_of, price, violations
-
-
-class Pairs:
-    """Gene 1 is active where gene 0 is not 0."""
-
-    cardinalities = (3, 4)
-
-    def active(self, genomes):
-        return np.stack([np.ones(len(genomes), dtype=bool), genomes[:, 0] > 0], axis=1)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
 
 
 def totals(candidates):
@@ -58,7 +47,7 @@ def test_a_limit_is_a_finite_number(limit):
 )
 def test_a_problem_names_every_figure_once(objectives, constraints, message):
     with pytest.raises(NasError, match=message):
-        Problem(Pairs(), tuple(objectives), tuple(constraints))
+        Problem(Pair(), tuple(objectives), tuple(constraints))
 
 
 def test_a_figure_that_is_objective_and_constraint_is_evaluated_once_and_expensive_ones_not_at_all():
@@ -69,22 +58,22 @@ def test_a_figure_that_is_objective_and_constraint_is_evaluated_once_and_expensi
         return totals(candidates)
 
     objectives = (Objective("cost", "min", counted), Objective("accuracy", "max", firsts, expensive=True))
-    prices = price(Problem(Pairs(), objectives, (Constraint("cost", 3.0, counted),)), [(1, 2), (0, 0)])
+    prices = price(Problem(Pair(), objectives, (Constraint("cost", 3.0, counted),)), [(1, 2), (0, 0)])
     assert {name: values.tolist() for name, values in prices.items()} == {"cost": [3.0, 0.0]}
     assert len(calls) == 1
 
 
 def test_a_function_that_returns_too_few_values_is_named():
     with pytest.raises(NasError, match="'cost' gave values of shape"):
-        price(Problem(Pairs(), (Objective("cost", "min", lambda candidates: [1.0]),)), [(1, 2), (0, 0)])
+        price(Problem(Pair(), (Objective("cost", "min", lambda candidates: [1.0]),)), [(1, 2), (0, 0)])
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=12))
 def test_the_canonical_form_clears_inactive_genes_only_and_is_stable(rows):
     genomes = np.array(rows)
-    cleared = canonical(Pairs(), genomes)
+    cleared = canonical(Pair(), genomes)
     assert cleared.tolist() == [[first, second if first else 0] for first, second in rows]
-    assert np.array_equal(canonical(Pairs(), cleared), cleared)
+    assert np.array_equal(canonical(Pair(), cleared), cleared)
 
 
 LIMITS = st.integers(-10_000, 10_000).map(lambda number: number / 1000)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_spaces import Hundred
 
 from nas.errors import NasError
 from nas.search.loop import search
@@ -12,18 +13,6 @@ from nas.search.racing import Job, best_share, race
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 SPLIT = 2000
-
-
-class Line:
-    """100 candidates, 0 to 99."""
-
-    cardinalities = (10, 10)
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return 10 * int(genome[0]) + int(genome[1])
 
 
 def answers(candidate):
@@ -63,7 +52,7 @@ def raced(counter):
 
 
 def run(objective, **changes):
-    return search(Line(), **{"objectives": [objective, CHEAP], "budget": 100, "algorithm": "random", **changes})
+    return search(Hundred(), **{"objectives": [objective, CHEAP], "budget": 100, "algorithm": "random", **changes})
 
 
 def outcome_of(expensive, candidate, rivals, counted=(), signs=None):
@@ -147,7 +136,7 @@ def test_a_share_to_be_made_small_is_raced_from_below():
         return total - right, total  # how many are wrong
 
     error = Objective("error", "min", lambda cs: [1 - a for a in accuracies(cs)], True, stages=Stages(SHARES, count))
-    result = search(Line(), objectives=[error, CHEAP], budget=100, algorithm="random")
+    result = search(Hundred(), objectives=[error, CHEAP], budget=100, algorithm="random")
     assert {each.genome for each in result.front} == {each.genome for each in run(FULL).front}
     assert result.saved_share > 0.3
 
@@ -197,4 +186,4 @@ def test_stages_belong_to_one_expensive_objective():
         Objective("cost", "min", costs, stages=Stages(SHARES, Counter()))
     other = Objective("error", "min", accuracies, True, stages=Stages(SHARES, Counter()))
     with pytest.raises(NasError, match="two objectives have stages"):
-        Problem(Line(), (raced(Counter()), other))
+        Problem(Hundred(), (raced(Counter()), other))

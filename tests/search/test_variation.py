@@ -2,24 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_spaces import Tree
 
 from nas.search.problem import as_tuples, canonical
 from nas.search.variation import cross, mutate, single_changes
-
-
-class Tree:
-    """Gene 0 says how many of genes 1 and 2 are active; gene 3 is active where gene 2 is 1; gene 4 has no choice."""
-
-    cardinalities = (3, 2, 4, 3, 1)
-
-    def active(self, genomes):
-        everywhere = np.ones(len(genomes), dtype=bool)
-        second = genomes[:, 0] == 2
-        return np.stack([everywhere, genomes[:, 0] >= 1, second, second & (genomes[:, 2] == 1), everywhere], axis=1)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
-
 
 GENOMES = st.lists(st.tuples(*[st.integers(0, n - 1) for n in Tree.cardinalities]), min_size=1, max_size=20).map(
     np.array

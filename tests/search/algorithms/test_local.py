@@ -1,17 +1,10 @@
 import numpy as np
+from toy_spaces import Flat
 
 from nas.search.algorithms.local import LocalSearch
 from nas.search.problem import Constraint, Objective, Problem, as_tuples
 
-
-class Flat:
-    cardinalities = (4,) * 12
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
+SPACE = Flat((4,) * 12)
 
 
 def sizes(candidates):
@@ -20,7 +13,7 @@ def sizes(candidates):
 
 def test_proposals_are_neighbours_of_the_front():
     objectives = (Objective("q", "max", sizes, True), Objective("r", "min", sizes, True))
-    algorithm = LocalSearch(Problem(Flat(), objectives), np.random.default_rng(0))
+    algorithm = LocalSearch(Problem(SPACE, objectives), np.random.default_rng(0))
     genomes = np.array([(0,) * 12, (1,) * 12, (2,) * 12])
     algorithm.tell(genomes, np.array([[3.0, 1.0], [1.0, 3.0], [4.0, 4.0]]), np.zeros(3))
     asked = algorithm.ask(60)
@@ -30,7 +23,7 @@ def test_proposals_are_neighbours_of_the_front():
 
 
 def test_nothing_infeasible_is_proposed_while_there_are_feasible_neighbours():
-    problem = Problem(Flat(), (Objective("q", "max", sizes, True),), (Constraint("size", 8.0, sizes),))
+    problem = Problem(SPACE, (Objective("q", "max", sizes, True),), (Constraint("size", 8.0, sizes),))
     algorithm = LocalSearch(problem, np.random.default_rng(0))
     seen = set()
     for _ in range(5):
@@ -43,10 +36,7 @@ def test_nothing_infeasible_is_proposed_while_there_are_feasible_neighbours():
 
 
 def test_when_the_neighbours_are_used_up_farther_genomes_come():
-    class Small(Flat):
-        cardinalities = (2,) * 8
-
-    algorithm = LocalSearch(Problem(Small(), (Objective("q", "max", sizes, True),)), np.random.default_rng(0))
+    algorithm = LocalSearch(Problem(Flat((2,) * 8), (Objective("q", "max", sizes, True),)), np.random.default_rng(0))
     algorithm.tell(np.zeros((1, 8), dtype=int), np.array([[-1.0]]), np.zeros(1))
     asked = algorithm.ask(100)
     assert len(set(as_tuples(asked))) == 100

@@ -1,67 +1,19 @@
 import numpy as np
 import pytest
+from toy_spaces import Epistasis, EpistasisChain, Flat
 
 from nas.search.algorithms.nsga2 import ActiveCrossover, ActiveMutation, Nsga2
 from nas.search.algorithms.random_search import list_unseen
 from nas.search.loop import search
 from nas.search.pareto import hypervolume
-from nas.search.problem import Objective, Problem, as_tuples
+from nas.search.problem import Problem, as_tuples
 from nas.statistics import non_dominated
-
-
-class Epistasis:
-    """20 genes of 3 choices, all active; accuracy has a term for every pair of neighbours, latency is a sum."""
-
-    cardinalities: tuple[int, ...] = (3,) * 20
-
-    def __init__(self, seed):
-        rng = np.random.default_rng(seed)
-        self.gain = rng.normal(size=(20, 3)) + 0.8 * np.arange(3)
-        self.pair = rng.normal(size=(20, 3, 3))
-        self.price = rng.uniform(0.5, 1.5, size=20)
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return genome
-
-    def accuracy(self, candidates):
-        genomes, genes = np.array(candidates), np.arange(20)
-        following = np.roll(genomes, -1, axis=1)
-        return (self.gain[genes, genomes] + self.pair[genes, genomes, following]).sum(axis=1)
-
-    def latency(self, candidates):
-        return (np.array(candidates) * self.price).sum(axis=1)
-
-    @property
-    def objectives(self):
-        return (Objective("accuracy", "max", self.accuracy, True), Objective("latency_ms", "min", self.latency))
-
-
-class Chain(Epistasis):
-    """Gene 0 says how many of the 7 other genes are active: 3280 members."""
-
-    cardinalities = (8, *(3,) * 7)
-
-    def active(self, genomes):
-        return np.arange(8) <= genomes[:, :1]
-
-    def accuracy(self, candidates):
-        genomes, genes = np.array(candidates), np.arange(1, 8)
-        kinds, following = genomes[:, 1:], np.append(genomes[:, 2:], np.zeros((len(genomes), 1), dtype=int), axis=1)
-        terms = 1.0 + self.gain[genes, kinds] + self.pair[genes, kinds, following]
-        return np.where(self.active(genomes)[:, 1:], terms, 0.0).sum(axis=1)
-
-    def latency(self, candidates):
-        genomes = np.array(candidates)
-        return np.where(self.active(genomes), self.price[:8] * (1 + genomes), 0.0)[:, 1:].sum(axis=1)
 
 
 def test_a_tenth_of_a_space_with_inactive_genes_holds_most_of_its_front():
     shares, volumes = [], []
     for seed in range(6):
-        space = Chain(seed)
+        space = EpistasisChain(seed)
         members = np.array(list_unseen(space, set(), 10_000))
         costs = np.stack([-space.accuracy(members), space.latency(members)], axis=1)
         front = set(as_tuples(members[non_dominated(costs)]))
@@ -81,7 +33,7 @@ def test_a_tenth_of_a_space_with_inactive_genes_holds_most_of_its_front():
 def test_nsga2_has_more_hypervolume_than_random_search_at_equal_budget():
     gains = []
     for seed in range(5):
-        space = Epistasis(seed)
+        space = Epistasis(20, seed)
         reference = {"accuracy": -40.0, "latency_ms": 45.0}
         runs = [
             search(space, objectives=space.objectives, algorithm=name, budget=200, seed=seed, reference=reference)
@@ -101,7 +53,7 @@ def test_global_random_state_is_neither_read_nor_changed():
     def propose(global_seed):
         np.random.seed(global_seed)
         before = np.random.get_state()[1].tolist()
-        algorithm = Nsga2(Problem(Chain(0), Chain(0).objectives), np.random.default_rng(3))
+        algorithm = Nsga2(Problem(EpistasisChain(0), EpistasisChain(0).objectives), np.random.default_rng(3))
         noise, asked = np.random.default_rng(4), []
         for _ in range(6):
             genomes = algorithm.ask(15)
@@ -114,7 +66,7 @@ def test_global_random_state_is_neither_read_nor_changed():
 
 
 def test_proposals_are_canonical_in_range_and_new_even_with_infeasible_and_failed_ones_told():
-    space = Chain(0)
+    space = EpistasisChain(0)
     algorithm = Nsga2(Problem(space, space.objectives), np.random.default_rng(0))
     noise, asked = np.random.default_rng(1), []
     for n in (30, 1, 20, 0, 7, 20):
@@ -128,7 +80,7 @@ def test_proposals_are_canonical_in_range_and_new_even_with_infeasible_and_faile
 
 
 def test_what_was_told_is_not_proposed():
-    space = Chain(0)
+    space = EpistasisChain(0)
     algorithm = Nsga2(Problem(space, space.objectives), np.random.default_rng(0))
     told = np.array(list_unseen(space, set(), 10_000)[:3275])
     algorithm.tell(told, np.zeros((len(told), 2)), np.zeros(len(told)))
@@ -138,7 +90,7 @@ def test_what_was_told_is_not_proposed():
 
 
 def test_all_infeasible_parents_lead_towards_a_smaller_violation():
-    space = Epistasis(0)
+    space = Epistasis(20, 0)
     algorithm = Nsga2(Problem(space, space.objectives), np.random.default_rng(0))
     means = []
     for _ in range(15):
@@ -150,7 +102,7 @@ def test_all_infeasible_parents_lead_towards_a_smaller_violation():
 
 
 def test_proposals_go_on_after_the_costs_have_stood_still_for_long():
-    space = Chain(0)
+    space = EpistasisChain(0)
     algorithm = Nsga2(Problem(space, space.objectives), np.random.default_rng(0))
     for _ in range(150):  # pymoo's own default would have ended such a run
         genomes = algorithm.ask(10)
@@ -161,7 +113,9 @@ def test_proposals_go_on_after_the_costs_have_stood_still_for_long():
 def test_crossover_takes_a_gene_from_the_parent_in_which_it_is_active():
     short, long = np.array([[2, *[1] * 2, *[0] * 5]]), np.array([[7, *[2] * 7]])
     for seed in range(5):
-        child = ActiveCrossover(Chain(0))._do(None, np.stack([short, long]), random_state=np.random.default_rng(seed))
+        child = ActiveCrossover(EpistasisChain(0))._do(
+            None, np.stack([short, long]), random_state=np.random.default_rng(seed)
+        )
         assert child.shape == (1, 1, 8)
         assert (child[0, 0, 3:] == 2).all()
         assert set(child[0, 0, 1:3]) <= {1, 2}
@@ -172,19 +126,17 @@ def test_crossover_takes_a_gene_from_the_parent_in_which_it_is_active():
 def test_mutation_changes_about_one_active_gene_to_another_choice_and_wakes_genes_at_random(depth):
     genomes = np.zeros((4000, 8), dtype=int)
     genomes[:, 0] = depth
-    mutated = ActiveMutation(Chain(0))._do(None, genomes, random_state=np.random.default_rng(0))
+    mutated = ActiveMutation(EpistasisChain(0))._do(None, genomes, random_state=np.random.default_rng(0))
     changed = mutated[:, : depth + 1] != genomes[:, : depth + 1]
     assert changed.sum(axis=1).mean() == pytest.approx(1.0, abs=0.06)
-    assert ((mutated >= 0) & (mutated < Chain.cardinalities)).all()
+    assert ((mutated >= 0) & (mutated < EpistasisChain(0).cardinalities)).all()
     for sleeping in range(depth + 1, 8):
         assert np.bincount(mutated[:, sleeping], minlength=3) / 4000 == pytest.approx(1 / 3, abs=0.04)
 
 
 def test_genes_without_a_choice_do_not_slow_mutation_down():
-    class Padded(Epistasis):
-        cardinalities = (3, *(1,) * 30, 3)
-
+    padded = Flat((3, *(1,) * 30, 3))
     genomes = np.zeros((4000, 32), dtype=int)
-    mutated = ActiveMutation(Padded(0))._do(None, genomes, random_state=np.random.default_rng(0))
+    mutated = ActiveMutation(padded)._do(None, genomes, random_state=np.random.default_rng(0))
     assert (mutated != genomes).sum(axis=1).mean() == pytest.approx(1.0, abs=0.06)
     assert not mutated[:, 1:-1].any()

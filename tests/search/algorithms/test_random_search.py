@@ -4,24 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_spaces import Flat, Nested
 
 from nas.search.algorithms.random_search import RandomSearch, list_unseen, sample_unseen
 from nas.search.problem import Objective, Problem, as_tuples, canonical
-
-
-class Nested:
-    """Gene 3 gives the number of blocks, 0 to 2, each with a kind; kind 2 of the second has a setting."""
-
-    cardinalities = (3, 3, 4, 3)
-
-    def active(self, genomes):
-        first = genomes[:, 3] >= 1
-        second = genomes[:, 3] == 2
-        return np.stack([first, second, second & (genomes[:, 1] == 2), np.ones(len(genomes), dtype=bool)], axis=1)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
-
 
 EVERYTHING = np.array(list(itertools.product(*map(range, Nested.cardinalities))))
 MEMBERS = set(as_tuples(canonical(Nested(), EVERYTHING)))
@@ -43,16 +29,11 @@ def test_a_sample_is_distinct_canonical_unseen_and_short_only_when_the_space_is(
 
 
 def test_a_huge_space_is_sampled_without_being_listed():
-    class Huge(Nested):
-        cardinalities = (10,) * 50
-
-        def active(self, genomes):
-            return np.ones(genomes.shape, dtype=bool)
-
-    genomes = sample_unseen(Huge(), np.random.default_rng(0), set(), 100)
+    huge = Flat((10,) * 50)
+    genomes = sample_unseen(huge, np.random.default_rng(0), set(), 100)
     assert len(set(as_tuples(genomes))) == 100
     assert sorted(np.unique(genomes)) == list(range(10))
-    assert len(list_unseen(Huge(), set(), limit=10)) >= 10
+    assert len(list_unseen(huge, set(), limit=10)) >= 10
 
 
 @pytest.mark.parametrize("batch", [1, 7, 100])

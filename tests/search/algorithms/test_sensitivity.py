@@ -1,23 +1,13 @@
 import numpy as np
 import pytest
+from toy_spaces import Flat
 
 from nas.search.algorithms.sensitivity import Sensitivity, bisection_order
 from nas.search.loop import search
 from nas.search.problem import Constraint, Objective, Problem, as_tuples
 
-
-class Additive:
-    """8 genes; accuracy and size are sums over them, so that single drops say everything."""
-
-    cardinalities = (3,) * 8
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
-
-
+# Accuracy and size are sums over 8 genes, so that single drops say everything.
+SPACE = Flat((3,) * 8)
 DROP = np.random.default_rng(0).uniform(0.01, 1.0, size=8)
 
 
@@ -33,7 +23,7 @@ OBJECTIVES = (Objective("accuracy", "max", accuracy, True), Objective("size", "m
 
 
 def told(*constraints):
-    algorithm = Sensitivity(Problem(Additive(), OBJECTIVES, constraints), np.random.default_rng(0))
+    algorithm = Sensitivity(Problem(SPACE, OBJECTIVES, constraints), np.random.default_rng(0))
     largest = np.array([[2] * 8])
     algorithm.tell(largest, np.array([[-accuracy(largest)[0], 16.0]]), np.zeros(1))
     return algorithm
@@ -62,7 +52,7 @@ def test_then_the_thresholds_whose_genomes_shrink_what_matters_least():
 
 def test_sums_over_genes_are_solved_with_few_evaluations():
     result = search(
-        Additive(),
+        SPACE,
         objectives=OBJECTIVES,
         algorithm="sensitivity",
         budget=60,
@@ -70,7 +60,7 @@ def test_sums_over_genes_are_solved_with_few_evaluations():
         reference={"accuracy": 9.0, "size": 17.0},
     )
     drawn = search(
-        Additive(),
+        SPACE,
         objectives=OBJECTIVES,
         algorithm="random",
         budget=60,
@@ -81,7 +71,7 @@ def test_sums_over_genes_are_solved_with_few_evaluations():
 
 
 def test_nothing_infeasible_is_proposed_while_there_is_something_feasible():
-    problem = Problem(Additive(), OBJECTIVES, (Constraint("size", 6.0, sizes),))
+    problem = Problem(SPACE, OBJECTIVES, (Constraint("size", 6.0, sizes),))
     algorithm = Sensitivity(problem, np.random.default_rng(0))
     for _ in range(5):
         genomes = algorithm.ask(20)

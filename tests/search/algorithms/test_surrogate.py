@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from toy_spaces import Epistasis
 
 from nas.search.algorithms.surrogate import DESIGN, Surrogate
 from nas.search.loop import search
@@ -7,42 +8,10 @@ from nas.search.pareto import greedy_gains, hypervolume
 from nas.search.problem import Constraint, Objective, Problem, as_tuples
 
 
-class Epistasis:
-    """15 genes of 3 choices, all active; accuracy has a term for every pair of neighbours, latency is a sum."""
-
-    cardinalities = (3,) * 15
-
-    def __init__(self, seed):
-        rng = np.random.default_rng(seed)
-        self.gain = rng.normal(size=(15, 3)) + 0.8 * np.arange(3)
-        self.pair = rng.normal(size=(15, 3, 3))
-        self.price = rng.uniform(0.5, 1.5, size=15)
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return genome
-
-    def accuracy(self, candidates):
-        genomes, genes = np.array(candidates), np.arange(15)
-        return (self.gain[genes, genomes] + self.pair[genes, genomes, np.roll(genomes, -1, axis=1)]).sum(axis=1)
-
-    def latency(self, candidates):
-        return (np.array(candidates) * self.price).sum(axis=1)
-
-    @property
-    def objectives(self):
-        return (
-            Objective("accuracy", "max", self.accuracy, True),
-            Objective("latency_ms", "min", self.latency, evaluate_genomes=self.latency),
-        )
-
-
 def test_it_reaches_with_80_evaluations_what_nsga2_has_after_200():
     gains = []
     for seed in range(3):
-        space = Epistasis(seed)
+        space = Epistasis(15, seed)
         reference = {"accuracy": -30.0, "latency_ms": 35.0}
         ours, theirs = (
             search(space, objectives=space.objectives, algorithm=name, budget=budget, seed=seed, reference=reference)
@@ -63,7 +32,7 @@ def told(space, n, seed=0, violations=None):
 
 
 def test_before_the_first_fit_nothing_is_predicted_and_afterwards_costs_are():
-    space = Epistasis(0)
+    space = Epistasis(15, 0)
     algorithm, genomes, _ = told(space, DESIGN + 10)
     assert algorithm.predict(genomes) is None
     asked = algorithm.ask(10)
@@ -75,7 +44,7 @@ def test_before_the_first_fit_nothing_is_predicted_and_afterwards_costs_are():
 
 @pytest.mark.parametrize("n", [1, 2, 20])
 def test_a_batch_of_any_size_is_distinct_and_new(n):
-    algorithm, genomes, _ = told(Epistasis(0), 20)
+    algorithm, genomes, _ = told(Epistasis(15, 0), 20)
     seen = set(as_tuples(genomes))
     for _ in range(3):
         asked = as_tuples(algorithm.ask(n))
@@ -85,7 +54,7 @@ def test_a_batch_of_any_size_is_distinct_and_new(n):
 
 
 def test_proposals_add_more_hypervolume_than_random_genomes():
-    space = Epistasis(0)
+    space = Epistasis(15, 0)
     algorithm, _, costs = told(space, 60)
     asked = algorithm.ask(20)
     drawn = np.random.default_rng(0).integers(3, size=(20, 15))
@@ -99,7 +68,7 @@ def test_proposals_add_more_hypervolume_than_random_genomes():
 
 
 def test_nothing_infeasible_is_proposed_while_there_is_something_feasible():
-    space = Epistasis(0)
+    space = Epistasis(15, 0)
     problem = Problem(space, space.objectives, (Constraint("latency_ms", 6.0, space.latency, space.latency),))
     algorithm = Surrogate(problem, np.random.default_rng(0))
     for _ in range(4):
@@ -110,7 +79,7 @@ def test_nothing_infeasible_is_proposed_while_there_is_something_feasible():
 
 
 def test_where_nothing_is_feasible_proposals_lead_towards_the_limit():
-    space = Epistasis(0)
+    space = Epistasis(15, 0)
     problem = Problem(space, space.objectives, (Constraint("latency_ms", -1.0, space.latency, space.latency),))
     algorithm = Surrogate(problem, np.random.default_rng(0))
     genomes = algorithm.ask(10)
@@ -120,7 +89,7 @@ def test_where_nothing_is_feasible_proposals_lead_towards_the_limit():
 
 
 def test_it_turns_away_from_failures():
-    space = Epistasis(0)
+    space = Epistasis(15, 0)
     algorithm = Surrogate(Problem(space, space.objectives), np.random.default_rng(0))
     shares = []
     for _ in range(6):
@@ -133,7 +102,7 @@ def test_it_turns_away_from_failures():
 
 
 def test_two_expensive_objectives_and_a_single_one_are_predicted_too():
-    space = Epistasis(0)
+    space = Epistasis(15, 0)
     energy = Objective("energy", "min", lambda cs: (np.array(cs) ** 2 * space.price).sum(axis=1), expensive=True)
     result = search(space, objectives=[*space.objectives, energy], budget=60, seed=0)
     assert result.order_right > 0.6
@@ -145,7 +114,7 @@ def test_two_expensive_objectives_and_a_single_one_are_predicted_too():
 def test_the_number_of_threads_of_the_linear_algebra_changes_nothing():
     from threadpoolctl import threadpool_limits
 
-    space = Epistasis(0)
+    space = Epistasis(15, 0)
     genomes = []
     for threads in (1, 2):
         with threadpool_limits(threads, "blas"):

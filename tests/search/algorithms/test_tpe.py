@@ -1,21 +1,12 @@
 import numpy as np
 import pytest
+from toy_spaces import Flat
 
 from nas.search.algorithms.tpe import Tpe
 from nas.search.loop import search
 from nas.search.problem import Constraint, Objective, Problem, as_tuples
 
-
-class Additive:
-    cardinalities = (3,) * 10
-
-    def active(self, genomes):
-        return np.ones(genomes.shape, dtype=bool)
-
-    def decode(self, genome):
-        return tuple(int(gene) for gene in genome)
-
-
+SPACE = Flat((3,) * 10)
 GAIN = np.random.default_rng(0).normal(size=(10, 3))
 
 
@@ -35,7 +26,7 @@ def test_it_has_more_hypervolume_than_random_search():
     gains = []
     for seed in range(3):
         runs = [
-            search(Additive(), objectives=OBJECTIVES, algorithm=name, budget=100, seed=seed, reference=reference)
+            search(SPACE, objectives=OBJECTIVES, algorithm=name, budget=100, seed=seed, reference=reference)
             for name in ("tpe", "random")
         ]
         gains.append(runs[0].hypervolume_history[-1][1] / runs[1].hypervolume_history[-1][1])
@@ -48,7 +39,7 @@ def test_it_learns_from_genomes_it_did_not_propose():
     genomes = np.unique(np.where(rng.random((60, 10)) < 0.7, best, rng.integers(3, size=(60, 10))), axis=0)
     shares = []
     for told in (False, True):
-        algorithm = Tpe(Problem(Additive(), OBJECTIVES[:1]), np.random.default_rng(0))
+        algorithm = Tpe(Problem(SPACE, OBJECTIVES[:1]), np.random.default_rng(0))
         if told:
             algorithm.tell(genomes, -quality(genomes)[:, None], np.zeros(len(genomes)))
         shares.append((algorithm.ask(20) == best).mean())
@@ -57,7 +48,7 @@ def test_it_learns_from_genomes_it_did_not_propose():
 
 @pytest.mark.parametrize("limit", [3.0, 12.0])
 def test_feasible_genomes_are_proposed_and_infeasible_samples_teach_where_the_limit_is(limit):
-    problem = Problem(Additive(), OBJECTIVES, (Constraint("size", limit, sizes),))
+    problem = Problem(SPACE, OBJECTIVES, (Constraint("size", limit, sizes),))
     algorithm = Tpe(problem, np.random.default_rng(0))
     for _ in range(4):
         genomes = algorithm.ask(10)
@@ -70,7 +61,7 @@ def test_feasible_genomes_are_proposed_and_infeasible_samples_teach_where_the_li
 
 
 def test_a_failed_evaluation_is_told_as_failed():
-    algorithm = Tpe(Problem(Additive(), OBJECTIVES), np.random.default_rng(0))
+    algorithm = Tpe(Problem(SPACE, OBJECTIVES), np.random.default_rng(0))
     genomes = algorithm.ask(3)
     algorithm.tell(genomes, np.full((3, 2), np.inf), np.full(3, np.inf))
     assert [trial.state.name for trial in algorithm.study.trials] == ["FAIL"] * 3

@@ -75,12 +75,12 @@ def finetune(request: FinetuneRequest, console: Console) -> FinetuneOutcome:
         candidates = [candidate_of(row.architecture, request.start, supernet, at.dataset) for row in picked]
         recipes = tune_all(candidates, at, trials, seed, run.tuning_path, console, request.workers)
         own = {identity: replace(at, recipe=tuned) for identity, tuned in recipes.items()}
-        tuning: dict[str, Any] = {"trials": trials, "base_settings": asdict(recipe)}
+        base = asdict(recipe)
         by_id, written = {candidate.id: candidate for candidate in candidates}, {}
 
         def write(name: str, tuned: Tuned) -> None:
             identity = name.partition("/")[0]
-            facts = replace(described_training(by_id[identity], own[identity], seed), **tuning)
+            facts = replace(described_training(by_id[identity], own[identity], seed), trials=trials, base_settings=base)
             written[identity] = write_finetuned(run, rows[identity], tuned, at.dataset, facts)
 
         jobs = [training_of(candidate, seed, own[candidate.id]) for candidate in candidates]

@@ -23,9 +23,7 @@ def search_quality(
     `control` maps plain algorithms to the hypervolume that a predictor expects of them, `control_history` to its growth
     as pairs of a number of evaluations and the hypervolume then. `searched` were evaluated for another device before.
     """
-    histories = baseline_hypervolumes(
-        problem, result, initial=initial, batch=settings.batch, seed=settings.seed
-    )
+    histories = baseline_hypervolumes(problem, result, initial=initial, batch=settings.batch, seed=settings.seed)
     return {
         "hypervolume": result.hypervolume_history[-1][1],
         "control": {name: history[-1][1] for name, history in histories.items()},

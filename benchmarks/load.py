@@ -102,7 +102,7 @@ def resumed(n: int, folder: Path) -> Callable[[], Any]:
 def reported(n: int, folder: Path) -> Callable[[], Any]:
     """Read n evaluations for a report, which shows a part of them."""
     record(n, folder)
-    return lambda: shown_evaluations(folder, {"num_evaluations": n})
+    return lambda: shown_evaluations(folder, n)
 
 
 def measure(prepare: Callable[[int, Path], Callable[[], Any]], n: int, answer: Any) -> None:

@@ -72,7 +72,7 @@ def described_p(p: float | None) -> str:
     return "p<0.001, " if p < 0.001 else f"p={p:.2g}, "
 
 
-def rival_of(theirs: Trained, searched: Sequence[Trained], merit: Sequence[float]) -> Trained:
+def counterpart_of(theirs: Trained, searched: Sequence[Trained], merit: Sequence[float]) -> Trained:
     """Choose whom to set against a hand-designed network: of those not slower the best by `merit`, else the fastest.
 
     `merit` is the accuracy on the validation split: who is chosen by the test split looks better than it is.

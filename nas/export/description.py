@@ -22,7 +22,7 @@ class TrainingDescription:
 
     data: str
     start: str  # inherited or scratch
-    epochs: float
+    epochs: int
     images: int
     recipe: str
     settings: Settings

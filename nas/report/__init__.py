@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from nas.report.content import ReportData
-from nas.report.html import render
+from nas.report.page import render
 
 __all__ = ["ReportData", "render"]

@@ -1,105 +1,129 @@
-"""The facts that a report shows, as they stand in a run directory."""
+"""The facts that a report shows, as values."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-Row = Mapping[str, Any]
+from nas.report.audit import Audit
+from nas.report.compared_network import HAND_DESIGNED, SEARCHED, ComparedNetwork
+from nas.report.search_quality import History, SearchQuality
+from nas.report.table_facts import TableFacts
+from nas.report.training_epoch import TrainingEpoch
+from nas.report.transfer_row import TransferRow
+from nas.space.architecture import Block
+
+if TYPE_CHECKING:  # these load numpy, which a page does not need
+    from nas.search.evaluation_row import EvaluationRow, FrontMember, JudgedNetwork, PresetRow
+
+    Network = TypeVar("Network", bound=JudgedNetwork)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """JSON documents that the page carries whole for its readers: `run.json`, `audit.json`, a table's header."""
+
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    audit: Mapping[str, Any] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """Everything a report is made of; every part beyond the first six may be empty.
+    """Everything that a report is made from; parts that no command has written yet are empty or None.
 
-    Accuracies lie in [0, 1]. There are two kinds, never mixed: `evaluations` and `front` hold the accuracy of
-    *inherited* weights on the *validation* split; `compare` holds that of *trained* networks on the *test* split.
-    `presets` are architectures that the space names, judged as the front is: same weights, same split, same table.
-    In the same way `latency_ms` is the latency table's prediction in `evaluations` and `front`, and a whole network's
-    measurement in `compare` (unless the row carries another `provenance`). Errors in `table` are fractions.
+    Accuracies are in [0, 1]. There are two kinds, never mixed. `evaluations`, `front` and `presets` hold the accuracy
+    of *inherited* weights on the *validation* split; `compare` holds that of *trained* networks on the *test* split.
+    In the same way `latency_ms` is the latency table's prediction in `evaluations`, `front` and `presets`, and a whole
+    network's measurement in `compare` (unless the row has another `provenance`).
     """
 
     title: str
     command: str
-    manifest: Row
     device: str
     backend: str
     max_latency_ms: float | None
-    evaluations: tuple[Row, ...] = ()  # rows of evaluations.jsonl, of a very large search a part
+    evaluations: tuple[EvaluationRow, ...] = ()  # a part of them after a very large search
     num_evaluations: int = 0  # in all, where that is known
-    front: tuple[Row, ...] = ()  # the non-dominated feasible ones, by rising latency
-    presets: tuple[Row, ...] = ()  # rows of presets.csv: those of evaluations with `name` and `source`
-    hypervolume: tuple[tuple[int, float], ...] = ()  # (number of evaluations, hypervolume)
-    sanity: Row = field(default_factory=dict)  # against plain searches, and what became of the evaluations
-    compare: tuple[Row, ...] = ()  # rows of compare.csv
-    table: Row = field(default_factory=dict)  # header of the latency table, `validation` included
-    training: tuple[Row, ...] = ()  # rows of training.jsonl
-    audit: Row = field(default_factory=dict)  # audit.json: networks trained alone against what they inherit
-    transfer: tuple[Row, ...] = ()  # rows of transfer.csv: fronts on each other's device
+    front: tuple[FrontMember, ...] = ()  # the non-dominated feasible ones, by rising latency
+    presets: tuple[PresetRow, ...] = ()
+    hypervolume: History = ()
+    quality: SearchQuality | None = None
+    compare: tuple[ComparedNetwork, ...] = ()
+    table: TableFacts | None = None
+    training: tuple[TrainingEpoch, ...] = ()
+    audit: Audit | None = None
+    transfer: tuple[TransferRow, ...] = ()
+    documents: Documents = field(default_factory=Documents)
     warnings: tuple[str, ...] = ()  # what a reader has to know before believing the figures
     others: tuple[ReportData, ...] = ()  # the same run's searches for other devices
+    judged_by_id: Mapping[str, JudgedNetwork] = field(init=False, repr=False, compare=False)  # the front's row first
+
+    def __post_init__(self) -> None:
+        rows = (*self.front, *self.evaluations)
+        object.__setattr__(self, "judged_by_id", {row.id: row for row in reversed(rows)})
 
 
-def searched(data: ReportData) -> list[Row]:
-    """The fine-tuned networks of the search."""
-    return [row for row in data.compare if row["kind"] == "searched"]
+def searched(data: ReportData) -> list[ComparedNetwork]:
+    """Return the trained networks of the search."""
+    return [network for network in data.compare if network.kind == SEARCHED]
 
 
-def hand_designed(data: ReportData) -> list[Row]:
-    """The hand-designed models they are compared with."""
-    return [row for row in data.compare if row["kind"] == "hand-designed"]
+def hand_designed(data: ReportData) -> list[ComparedNetwork]:
+    """Return the hand-designed models they are compared with."""
+    return [network for network in data.compare if network.kind == HAND_DESIGNED]
 
 
-def rivals(data: ReportData) -> list[Row]:
-    """Those of the hand-designed models that have learnt something: no searched network answers the others."""
-    return [row for row in hand_designed(data) if row.get("rival") or not row.get("verdict")]
+def baselines(data: ReportData) -> list[ComparedNetwork]:
+    """Return the hand-designed models that have learnt something; the others are not compared."""
+    return [model for model in hand_designed(data) if not model.has_learnt_nothing]
 
 
-def evaluated(data: ReportData) -> list[Row]:
-    """The evaluations that have an accuracy."""
-    return judged(data.evaluations)
+def sound(rows: Iterable[Network]) -> list[Network]:
+    """Return the rows that have an accuracy: those whose evaluation did not fail."""
+    return [row for row in rows if not row.failed]
 
 
-def judged(rows: Iterable[Row]) -> list[Row]:
-    """Those of the rows that have an accuracy; one that failed has None or NaN."""
-    return [row for row in rows if row["accuracy"] is not None and math.isfinite(row["accuracy"])]
+def evaluated(data: ReportData) -> list[EvaluationRow]:
+    """Return the evaluations that have an accuracy."""
+    return sound(data.evaluations)
 
 
-def timed(data: ReportData, rows: Iterable[Row]) -> list[Row]:
-    """Those of the `compare` rows whose latency is known, measured or predicted."""
-    return [row for row in rows if known_ms(data, row) < math.inf]
+def timed(data: ReportData, networks: Iterable[ComparedNetwork]) -> list[ComparedNetwork]:
+    """Return the networks whose latency is known, measured or predicted."""
+    return [network for network in networks if known_ms(data, network) < math.inf]
 
 
-def evaluation_of(data: ReportData, identity: str) -> Row | None:
-    """The evaluation of the architecture `identity`, its front row first; None where it was never evaluated."""
-    return next((row for row in (*data.front, *data.evaluations) if row["id"] == identity), None)
+def evaluation_of(data: ReportData, identity: str) -> JudgedNetwork | None:
+    """Return the row of an architecture, from the front before the evaluations; None where it has none."""
+    return data.judged_by_id.get(identity)
 
 
-def measured_ms(row: Row) -> float | None:
-    """Whole-network measurement of a `compare` row in milliseconds; None where its latency was not measured."""
-    value = row.get("latency_ms")
-    return None if value is None or row.get("provenance", "measured") != "measured" else float(value)
+def known_ms(data: ReportData, network: ComparedNetwork) -> float:
+    """Return the latency of a network: measured or predicted whole, else that of its evaluation, else infinity."""
+    if network.latency_ms is not None:
+        return network.latency_ms
+    evaluation = evaluation_of(data, network.id)
+    return math.inf if evaluation is None else evaluation.latency_ms
 
 
-def known_ms(data: ReportData, row: Row) -> float:
-    """Latency of a `compare` row: measured or predicted whole, else that of its evaluation, else infinite."""
-    if row.get("latency_ms") is not None:
-        return float(row["latency_ms"])
-    evaluation = evaluation_of(data, row.get("id", ""))
-    return math.inf if evaluation is None else float(evaluation["latency_ms"])
+def measured_of_evaluation(data: ReportData, row: JudgedNetwork) -> float | None:
+    """Return the measured latency of an evaluated network, of the search or of its fine-tuned form."""
+    if row.latency_measured_ms is not None:
+        return row.latency_measured_ms
+    return next((network.measured_ms for network in searched(data) if network.id == row.id), None)
 
 
-def measured_of_evaluation(data: ReportData, row: Row) -> float | None:
-    """Whole-network measurement of an evaluated architecture, of the search or of its fine-tuned network."""
-    if row.get("latency_measured_ms") is not None:
-        return float(row["latency_measured_ms"])
-    return next((measured_ms(network) for network in searched(data) if network["id"] == row["id"]), None)
-
-
-def blocks_of(row: Row) -> Iterable[tuple[int, Row]]:
-    """Every block of an evaluated architecture with the number of its stage, counted from 1."""
-    for number, stage in enumerate(row["architecture"]["stages"], 1):
-        for block in stage["blocks"]:
+def blocks_of(row: JudgedNetwork) -> Iterable[tuple[int, Block]]:
+    """Yield every block of an architecture with the number of its stage, counted from 1."""
+    for number, stage in enumerate(row.architecture.stages, 1):
+        for block in stage.blocks:
             yield number, block
+
+
+def directions_in(block: Block) -> Sequence[str]:
+    """Return the scan directions of a block; nothing where it does not scan."""
+    directions = dict(block.settings).get("directions", ())
+    return directions if isinstance(directions, tuple) else ()

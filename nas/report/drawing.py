@@ -2,97 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING
 
-from nas.report.content import Row, blocks_of
+from nas.report.content import blocks_of, directions_in
 from nas.report.figures import colour
 from nas.report.scan_grid import scan_icon
+from nas.space.architecture import Architecture, Block
 from nas.space.settings import several
+
+if TYPE_CHECKING:
+    from nas.search.evaluation_row import JudgedNetwork
 
 SHORT = {"kernel": "k", "expansion": "e", "heads": "heads ", "state": "state "}  # other settings keep their name
 
 
-def strips(architecture: Row, kinds: list[str]) -> str:
-    """The stages of an architecture from top to bottom, the blocks of each from left to right."""
-    stages = architecture["stages"]
-    stem = {"kind": f"stem {architecture.get('stem', '')}".strip(), "bits": stages[0].get("entry_bits", "fp")}
-    head = {"kind": "classifier", "bits": architecture.get("head_bits", "fp")}
+def strips(architecture: Architecture, kinds: Sequence[str]) -> str:
+    """Return the stages of an architecture from top to bottom, the blocks of each from left to right."""
+    stem = "stem" if architecture.stem == "conv" else f"stem {architecture.stem}"
     rows = [
-        strip("input", f"{architecture['resolution']} px", [plain_box(stem)]),
+        strip("input", f"{architecture.resolution} px", [plain_box(stem, architecture.stages[0].entry_bits)]),
         *(
-            strip(f"stage {number}", f"{stage['width']} wide", [block_box(block, kinds) for block in stage["blocks"]])
-            for number, stage in enumerate(stages, 1)
+            strip(f"stage {number}", f"{stage.width} wide", [block_box(block, kinds) for block in stage.blocks])
+            for number, stage in enumerate(architecture.stages, 1)
         ),
-        strip("output", "", [plain_box(head)]),
+        strip("output", "", [plain_box("classifier", architecture.head_bits)]),
     ]
     return f'<ol class="architecture">{"".join(rows)}</ol>'
 
 
 def strip(name: str, note: str, boxes: Sequence[str]) -> str:
-    """One line of a drawing: what it is, a note, its boxes."""
+    """Return one line of a drawing: its name, a note, its boxes."""
     label = f"{escape(name)}<br><small>{escape(note)}</small>"
     return f'<li><span class="stage">{label}</span><span class="blocks">{"".join(boxes)}</span></li>'
 
 
-def plain_box(block: Row) -> str:
-    """What is no block of a stage: only its name and its bits."""
-    return f'<span class="block plain"><b>{escape(block["kind"])}</b>{bits_label(block)}</span>'
+def plain_box(name: str, bits: str | int) -> str:
+    """Return the stem or the classifier: only its name and its bits."""
+    return f'<span class="block plain"><b>{escape(name)}</b>{bits_label(bits)}</span>'
 
 
-def block_box(block: Row, kinds: Sequence[str]) -> str:
-    """One block: its kind, bits unless it is not quantised, scans as little grids, and its other settings."""
+def block_box(block: Block, kinds: Sequence[str]) -> str:
+    """Return one block: its kind, bits unless it is not quantised, scans as little grids, and its other settings."""
     settings = " ".join(
         f"{SHORT.get(name, name + ' ')}{value}"
-        for name, value in block.items()
-        if name not in {"kind", "directions", "bits", "mode"} and value is not None
+        for name, value in block.settings
+        if name not in {"directions", "mode"} and value is not None
     )
-    spoken = ", ".join(f"{name} {value}" for name, value in {"kind": block["kind"], **block}.items())
+    document = block.to_dict()
+    spoken = ", ".join(f"{name} {document[name]}" for name in ("kind", *sorted(document.keys() - {"kind"})))
     lines = f"<small>{escape(settings)}</small>" if settings else ""
-    style = f"border-left-color:{colour(block['kind'], kinds)}"
+    style = f"border-left-color:{colour(block.kind, kinds)}"
     return (
-        f'<span class="block" style="{style}" title="{escape(spoken)}"><b>{escape(block["kind"])}</b>'
-        f"{bits_label(block)}{scans(block)}{lines}</span>"
+        f'<span class="block" style="{style}" title="{escape(spoken)}"><b>{escape(block.kind)}</b>'
+        f"{bits_label(block.bits)}{scans(block)}{lines}</span>"
     )
 
 
-def bits_label(block: Row) -> str:
-    """The bit-width of a quantised block as a label; nothing in float."""
-    bits = block.get("bits", "fp")
+def bits_label(bits: str | int) -> str:
+    """Return a bit-width as a label; nothing in float."""
     return "" if bits == "fp" else f' <i class="bits">{escape(str(bits))} bit</i>'
 
 
-def scans(block: Row) -> str:
-    """The scan directions of a block as grids, with their names and, of several, how they are combined."""
-    directions = block.get("directions") or ()
+def scans(block: Block) -> str:
+    """Return the scan directions of a block as grids, with their names and, of several, how they are combined."""
+    directions, mode = directions_in(block), dict(block.settings).get("mode")
     if not directions:
         return ""
     icons = "".join(scan_icon(escape(name)) for name in directions)
-    combined = f" {block['mode']}" if several(directions) and block.get("mode") else ""
+    combined = f" {mode}" if several(directions) and mode else ""
     return f'<span class="scans">{icons}</span><small>{escape(" ".join(directions) + combined)}</small>'
 
 
 def legend(kinds: Sequence[str]) -> str:
-    """What colours and letters mean."""
+    """Return what colours and letters mean."""
     swatches = "".join(
         f'<li><i class="swatch" style="background:{colour(kind, kinds)}"></i>{escape(kind)}</li>' for kind in kinds
     )
     return f'<ul class="legend">{swatches}<li>k kernel</li><li>e expansion</li><li>● where a scan begins</li></ul>'
 
 
-def templates(blocks: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> str:
-    """Every distinct block drawn once, as templates `block-0`, `block-1` ... that the page's card puts together."""
+def templates(blocks: Sequence[Block], kinds: Sequence[str]) -> str:
+    """Return every distinct block drawn once, as templates `block-0`, `block-1` ... for the page's card."""
     return "".join(
         f'<template id="block-{number}">{block_box(block, kinds)}</template>' for number, block in enumerate(blocks)
     )
 
 
-def kinds_of(rows: Iterable[Row]) -> list[str]:
-    """Every block kind that occurs, sorted."""
-    return sorted({block["kind"] for row in rows for _, block in blocks_of(row)})
+def kinds_of(rows: Iterable[JudgedNetwork]) -> list[str]:
+    """Return every block kind that occurs, sorted."""
+    return sorted({block.kind for row in rows for _, block in blocks_of(row)})
 
 
-def directions_of(rows: Iterable[Row]) -> set[str]:
-    """Every scan direction that occurs."""
-    return {direction for row in rows for _, block in blocks_of(row) for direction in block.get("directions") or ()}
+def scan_directions_of(rows: Iterable[JudgedNetwork]) -> set[str]:
+    """Return every scan direction that occurs."""
+    return {direction for row in rows for _, block in blocks_of(row) for direction in directions_in(block)}

@@ -3,52 +3,69 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from nas.report.content import ReportData, Row
+from nas.report.content import ReportData
+from nas.space.architecture import Architecture, Block
 
-ARCHITECTURES = ("evaluations", "front", "presets")  # parts whose rows hold an architecture
-SHARED = ("manifest", "training", "audit", "transfer")  # parts of the run, not of one of its devices
-Blocks = dict[str, int]  # JSON of a block -> its number
+if TYPE_CHECKING:
+    from nas.search.evaluation_row import JudgedNetwork
+
+Blocks = dict[Block, int]  # block -> its number
 
 
-def embedded(data: ReportData) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Give the page's data and its distinct blocks, which `card.js` puts together to whole architectures again."""
+def embedded(data: ReportData) -> tuple[dict[str, Any], list[Block]]:
+    """Return the page's data and its distinct blocks, from which `card.js` puts architectures together again."""
     blocks: Blocks = {}
-    devices = [device_part(each, blocks) for each in (data, *data.others)]
-    distinct = [json.loads(text) for text in blocks]
-    shared = {name: getattr(data, name) for name in ("title", "command", *SHARED)}
-    return {**shared, "devices": devices, "blocks": distinct}, distinct
+    devices = [device_part(search, blocks) for search in (data, *data.others)]
+    values = {
+        "title": data.title,
+        "command": data.command,
+        "manifest": data.documents.manifest,
+        "training": [asdict(epoch) for epoch in data.training],
+        "audit": data.documents.audit,
+        "transfer": [row.to_row() for row in data.transfer],
+        "devices": devices,
+        "blocks": [block_document(block) for block in blocks],
+    }
+    return values, list(blocks)
 
 
 def device_part(data: ReportData, blocks: Blocks) -> dict[str, Any]:
-    """Give what belongs to one device's search."""
-    names = [item.name for item in fields(data) if item.name not in {"title", "others", *SHARED}]
+    """Return what belongs to one device's search."""
     return {
-        name: packed(getattr(data, name), blocks) if name in ARCHITECTURES else getattr(data, name) for name in names
+        "command": data.command,
+        "device": data.device,
+        "backend": data.backend,
+        "max_latency_ms": data.max_latency_ms,
+        "evaluations": packed(data.evaluations, blocks),
+        "num_evaluations": data.num_evaluations,
+        "front": packed(data.front, blocks),
+        "presets": packed(data.presets, blocks),
+        "hypervolume": data.hypervolume,
+        "sanity": {} if data.quality is None else data.quality.to_json(),
+        "compare": [network.to_row() for network in data.compare],
+        "table": data.documents.table,
+        "warnings": data.warnings,
     }
 
 
-def packed(rows: Sequence[Row], blocks: Blocks) -> dict[str, Any]:
+def packed(rows: Sequence[JudgedNetwork], blocks: Blocks) -> dict[str, Any]:
     """Turn rows into column names and lists of values; new blocks get the next numbers in `blocks`."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    values = [
-        [numbered(row[name], blocks) if name == "architecture" else row.get(name) for name in columns] for row in rows
-    ]
-    return {"columns": columns, "rows": values}
+    cells = [row.to_row() | {"architecture": numbered(row.architecture, blocks)} for row in rows]
+    return {"columns": list(cells[0]) if cells else [], "rows": [list(row.values()) for row in cells]}
 
 
-def numbered(architecture: Mapping[str, Any], blocks: Blocks) -> dict[str, Any]:
-    """Put numbers in the place of an architecture's blocks."""
-    stages = [
-        {**stage, "blocks": [blocks.setdefault(json_of(block), len(blocks)) for block in stage["blocks"]]}
-        for stage in architecture["stages"]
-    ]
-    return {**architecture, "stages": stages}
+def numbered(architecture: Architecture, blocks: Blocks) -> dict[str, Any]:
+    """Return an architecture in JSON types with numbers in the place of its blocks."""
+    document: dict[str, Any] = json.loads(architecture.to_json())
+    for stage_document, stage in zip(document["stages"], architecture.stages, strict=True):
+        stage_document["blocks"] = [blocks.setdefault(block, len(blocks)) for block in stage.blocks]
+    return document
 
 
-def json_of(block: Row) -> str:
-    """One text per block; its settings keep their order, in which they are drawn."""
-    return json.dumps(block)
+def block_document(block: Block) -> dict[str, Any]:
+    """Return a block in JSON types, its settings sorted as in canonical JSON."""
+    return dict(sorted(block.to_dict().items()))

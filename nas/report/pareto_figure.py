@@ -1,4 +1,4 @@
-"""The figure of the Pareto front: latency against accuracy of all that was evaluated, trained and compared."""
+"""The figure of the Pareto front: latency against accuracy of everything evaluated, trained and compared."""
 
 from __future__ import annotations
 
@@ -7,46 +7,48 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nas.report.compared_network import ComparedNetwork
 from nas.report.content import (
     ReportData,
-    Row,
     evaluated,
     evaluation_of,
     hand_designed,
-    judged,
     known_ms,
-    measured_ms,
     measured_of_evaluation,
     searched,
+    sound,
     timed,
 )
 from nas.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, figure, latency_axis
 from nas.report.wording import percent
+from nas.space.architecture import Architecture
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from nas.search.evaluation_row import EvaluationRow, FrontMember, PresetRow
 
 MAX_CLOUD = 2000  # dominated points drawn; more only make the page heavy
 
 
 def pareto_front(data: ReportData) -> go.Figure:
-    """Latency against accuracy: everything evaluated, the front, trained networks, the limit.
+    """Draw latency against accuracy: everything evaluated, the front, trained networks, the limit.
 
     Traces appear only where they have points, in the order: evaluated, infeasible, links, front, front measured,
     presets, fine-tuned, hand-designed, limit. A link joins a fine-tuned network to its own evaluation. A point of an
     architecture carries its id, by which the page draws it.
     """
-    models = sorted(timed(data, hand_designed(data)), key=lambda row: -row["accuracy"])  # the legend shows the first
+    models = sorted(timed(data, hand_designed(data)), key=lambda row: -row.accuracy)  # the legend shows the first
     networks = timed(data, searched(data))
-    presets = judged(data.presets)
+    presets = sound(data.presets)
     whole = [row for row in data.front if measured_of_evaluation(data, row) is not None]
     cloud = dominated(data)
-    ours = [row["accuracy"] for row in (*data.front, *presets, *networks)] or [row["accuracy"] for row in cloud]
+    ours = [row.accuracy for row in (*data.front, *presets)] + [network.accuracy for network in networks]
+    ours = ours or [row.accuracy for row in cloud]
     times = [known_ms(data, row) for row in (*models, *networks)]
-    times += [row["latency_ms"] for row in (*data.front, *presets, *cloud)]
+    times += [row.latency_ms for row in (*data.front, *presets, *cloud)]
     times += [] if data.max_latency_ms is None else [data.max_latency_ms]
-    low, high = accuracy_range(ours, [row["accuracy"] for row in models])
+    low, high = accuracy_range(ours, [row.accuracy for row in models])
     traces = cloud_traces(cloud)
     traces += [link_trace(data, networks)] if networks else []
     traces += [front_trace(data.front)] if data.front else []
@@ -61,9 +63,9 @@ def pareto_front(data: ReportData) -> go.Figure:
 
 
 def accuracy_range(ours: Sequence[float], models: Sequence[float]) -> tuple[float, float]:
-    """Give the ends of the axis: all of `ours`, and of the hand-designed `models` those that do not flatten them.
+    """Return the ends of the axis: they hold all of `ours`, and the hand-designed `models` that do not flatten them.
 
-    A model further below all of ours than these and the better models span is drawn on the lower edge instead.
+    A model is drawn on the lower edge instead if it lies further below ours than ours and the better models span.
     """
     ours = ours or models
     lowest, highest = min(ours), max(*ours, *models)
@@ -73,40 +75,40 @@ def accuracy_range(ours: Sequence[float], models: Sequence[float]) -> tuple[floa
     return low - room, high + room
 
 
-def dominated(data: ReportData) -> list[Row]:
-    """Evaluations with an accuracy that are neither on the front nor presets, thinned evenly to at most MAX_CLOUD."""
+def dominated(data: ReportData) -> list[EvaluationRow]:
+    """Return `unnamed` evaluations, thinned evenly to at most MAX_CLOUD."""
     rows = unnamed(data)
     stride = math.ceil(len(rows) / MAX_CLOUD) or 1
     return rows[::stride]
 
 
 def num_left_out(data: ReportData) -> int:
-    """How many evaluations the figure leaves out, so that the page stays light."""
+    """Return how many evaluations the figure leaves out, so that the page stays light."""
     return len(unnamed(data)) - len(dominated(data))
 
 
-def unnamed(data: ReportData) -> list[Row]:
-    """Evaluations with an accuracy that are neither on the front nor presets."""
-    members = {row["id"] for row in (*data.front, *data.presets)}
-    return [row for row in evaluated(data) if row["id"] not in members]
+def unnamed(data: ReportData) -> list[EvaluationRow]:
+    """Return the evaluations with an accuracy that are neither on the front nor presets."""
+    members = {row.id for row in (*data.front, *data.presets)}
+    return [row for row in evaluated(data) if row.id not in members]
 
 
-def cloud_traces(rows: Sequence[Row]) -> list[Any]:
-    """Dominated architectures as small grey dots, infeasible ones hollow."""
+def cloud_traces(rows: Sequence[EvaluationRow]) -> list[Any]:
+    """Draw dominated architectures as small grey dots, infeasible ones hollow."""
     import plotly.graph_objects as go
 
     groups = {
-        "evaluated (validation, predicted)": ([row for row in rows if row["feasible"]], "circle"),
-        "infeasible": ([row for row in rows if not row["feasible"]], "circle-open"),
+        "evaluated (validation, predicted)": ([row for row in rows if row.feasible], "circle"),
+        "infeasible": ([row for row in rows if not row.feasible], "circle-open"),
     }
     return [
         go.Scatter(
-            x=[row["latency_ms"] for row in members],
-            y=[row["accuracy"] for row in members],
+            x=[row.latency_ms for row in members],
+            y=[row.accuracy for row in members],
             mode="markers",
             name=name,
             marker={"color": GREY, "size": 5, "opacity": 0.55, "symbol": symbol},
-            ids=[row["id"] for row in members],
+            ids=[row.id for row in members],
             hoverinfo="none",
         )
         for name, (members, symbol) in groups.items()
@@ -114,101 +116,103 @@ def cloud_traces(rows: Sequence[Row]) -> list[Any]:
     ]
 
 
-def front_trace(front: Sequence[Row]) -> Any:
-    """The front as steps: between two members the faster one is still the best there is."""
+def front_trace(front: Sequence[FrontMember]) -> Any:
+    """Draw the front as steps: between two members the faster one is still the best there is."""
     import plotly.graph_objects as go
 
     return go.Scatter(
-        x=[row["latency_ms"] for row in front],
-        y=[row["accuracy"] for row in front],
+        x=[row.latency_ms for row in front],
+        y=[row.accuracy for row in front],
         mode="lines+markers",
         line={"shape": "hv", "color": BLUE, "width": 2},
         marker={"size": 7, "symbol": "circle"},
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [row["latency_high_ms"] - row["latency_ms"] for row in front],
-            "arrayminus": [row["latency_ms"] - row["latency_low_ms"] for row in front],
+            "array": [row.latency_high_ms - row.latency_ms for row in front],
+            "arrayminus": [row.latency_ms - row.latency_low_ms for row in front],
             "thickness": 1.2,
             "width": 3,
         },
         name="front (validation, predicted)",
-        ids=[row["id"] for row in front],
+        ids=[row.id for row in front],
         text=[
-            f"<b>{escape(str(row['id']))}</b><br>{percent(row['accuracy'])} validation, inherited weights<br>"
-            f"{row['latency_ms']:.3g} ms predicted, {row['latency_low_ms']:.3g} to {row['latency_high_ms']:.3g}<br>"
-            f"{escape(describe(row['architecture']))}"
+            f"<b>{escape(row.id)}</b><br>{percent(row.accuracy)} validation, inherited weights<br>"
+            f"{row.latency_ms:.3g} ms predicted, {row.latency_low_ms:.3g} to {row.latency_high_ms:.3g}<br>"
+            f"{escape(describe(row.architecture))}"
             for row in front
         ],
         hovertemplate="%{text}<extra></extra>",
     )
 
 
-def measured_trace(data: ReportData, rows: Sequence[Row]) -> Any:
-    """Members of the front whose whole network was measured: crosses at that latency."""
+def measured_trace(data: ReportData, rows: Sequence[FrontMember]) -> Any:
+    """Draw members of the front whose whole network was measured: crosses at that latency."""
     import plotly.graph_objects as go
 
     return go.Scatter(
         x=[measured_of_evaluation(data, row) for row in rows],
-        y=[row["accuracy"] for row in rows],
+        y=[row.accuracy for row in rows],
         mode="markers",
         marker={"symbol": "x-thin-open", "size": 7, "color": VERMILLION, "line": {"width": 1.5, "color": VERMILLION}},
         name="front (validation, measured)",
-        ids=[row["id"] for row in rows],
-        text=[escape(str(row["id"])) for row in rows],
+        ids=[row.id for row in rows],
+        text=[escape(row.id) for row in rows],
         hovertemplate="<b>%{text}</b><br>%{y:.1%} validation<br>%{x:.3g} ms measured<extra></extra>",
     )
 
 
-def preset_trace(presets: Sequence[Row]) -> Any:
-    """Hand-designed patterns as triangles, hollow where they exceed a limit: same axes and weights as the front."""
+def preset_trace(presets: Sequence[PresetRow]) -> Any:
+    """Draw hand-designed patterns, in the same weights as the front, as triangles; hollow where they exceed a limit."""
     import plotly.graph_objects as go
 
-    symbols = ["triangle-up" if row["feasible"] else "triangle-up-open" for row in presets]
+    symbols = ["triangle-up" if row.feasible else "triangle-up-open" for row in presets]
     return go.Scatter(
-        x=[row["latency_ms"] for row in presets],
-        y=[row["accuracy"] for row in presets],
+        x=[row.latency_ms for row in presets],
+        y=[row.accuracy for row in presets],
         mode="markers",
         marker={"symbol": symbols, "color": ORANGE, "size": 11, "line": {"width": 1, "color": ORANGE}},
         name="hand-designed pattern (validation, predicted)",
-        ids=[row["id"] for row in presets],
+        ids=[row.id for row in presets],
         text=[
-            f"<b>{escape(str(row['name']))}</b><br>{escape(str(row['source']))}<br>"
-            f"{percent(row['accuracy'])} validation, inherited weights<br>{row['latency_ms']:.3g} ms predicted"
-            f"{'' if row['feasible'] else ', over a limit'}<br>{escape(describe(row['architecture']))}"
+            f"<b>{escape(row.name)}</b><br>{escape(row.source)}<br>"
+            f"{percent(row.accuracy)} validation, inherited weights<br>{row.latency_ms:.3g} ms predicted"
+            f"{'' if row.feasible else ', over a limit'}<br>{escape(describe(row.architecture))}"
             for row in presets
         ],
         hovertemplate="%{text}<extra></extra>",
     )
 
 
-def describe(architecture: Row) -> str:
-    """An architecture in one line: `32 px: 2x basic @16, ssd conv @32`."""
-    stages = (
-        f"{' '.join(block['kind'] for block in stage['blocks'])} @{stage['width']}" for stage in architecture["stages"]
-    )
-    return f"{architecture['resolution']} px: {', '.join(stages)}"
+def describe(architecture: Architecture) -> str:
+    """Return an architecture in one line: `32 px: 2x basic @16, ssd conv @32`."""
+    stages = (f"{' '.join(block.kind for block in stage.blocks)} @{stage.width}" for stage in architecture.stages)
+    return f"{architecture.resolution} px: {', '.join(stages)}"
 
 
-def link_trace(data: ReportData, networks: Sequence[Row]) -> Any:
-    """Dotted lines from the evaluation of a fine-tuned network to its own star."""
+def link_trace(data: ReportData, networks: Sequence[ComparedNetwork]) -> Any:
+    """Draw dotted lines from the evaluation of a fine-tuned network to its own star."""
     import plotly.graph_objects as go
 
     x: list[float | None] = []
     y: list[float | None] = []
     for row in networks:
-        evaluation = evaluation_of(data, row["id"])
+        evaluation = evaluation_of(data, row.id)
         if evaluation is not None:
-            x += [evaluation["latency_ms"], known_ms(data, row), None]
-            y += [evaluation["accuracy"], row["accuracy"], None]
+            x += [evaluation.latency_ms, known_ms(data, row), None]
+            y += [evaluation.accuracy, row.accuracy, None]
     line = {"color": VERMILLION, "width": 1, "dash": "dot"}
     return go.Scatter(x=x, y=y, mode="lines", line=line, showlegend=False, hoverinfo="skip", name="link")
 
 
 def trained_traces(
-    data: ReportData, networks: Sequence[Row], models: Sequence[Row], times: Sequence[float], low: float
+    data: ReportData,
+    networks: Sequence[ComparedNetwork],
+    models: Sequence[ComparedNetwork],
+    times: Sequence[float],
+    low: float,
 ) -> list[Any]:
-    """Fine-tuned networks as stars, hand-designed models as named diamonds: test accuracy of both.
+    """Draw fine-tuned networks as stars, hand-designed models as named diamonds: test accuracy of both.
 
     One that is less accurate than `low`, the axis' lower end, is a triangle there; `off_the_scale` names it.
     """
@@ -224,22 +228,22 @@ def trained_traces(
         traces.append(
             go.Scatter(
                 x=[known_ms(data, row) for row in rows],
-                y=[max(row["accuracy"], low) for row in rows],
+                y=[max(row.accuracy, low) for row in rows],
                 mode="markers+text" if rows is models else "markers",
-                text=[escape(f" {row['name']} ") if row["accuracy"] >= low else "" for row in rows],
+                text=[escape(f" {row.name} ") if row.accuracy >= low else "" for row in rows],
                 textposition=[label_position(known_ms(data, row), times) for row in rows],
                 textfont={"size": 11},
                 cliponaxis=False,
                 marker={
-                    "symbol": [symbol if row["accuracy"] >= low else "triangle-down" for row in rows],
+                    "symbol": [symbol if row.accuracy >= low else "triangle-down" for row in rows],
                     "color": fill,
                     "size": size,
                     "line": {"width": 1, "color": "white"},
                 },
                 name=f"{label} (test, {latency_kind(rows)})",
-                ids=[str(row["id"]) for row in rows],
+                ids=[row.id for row in rows],
                 customdata=[
-                    [escape(str(row["name"])), row["accuracy"], "predicted" if measured_ms(row) is None else "measured"]
+                    [escape(row.name), row.accuracy, "predicted" if row.measured_ms is None else "measured"]
                     for row in rows
                 ],
                 hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:.1%} test<br>%{x:.3g} ms %{customdata[2]}"
@@ -250,25 +254,25 @@ def trained_traces(
 
 
 def off_the_scale(data: ReportData, low: float) -> str:
-    """A sentence on the trained networks below `low`, the axis' lower end; nothing where there are none."""
-    below = [row for row in timed(data, data.compare) if row["accuracy"] < low]
-    names = ", ".join(f"{row['name']} ({percent(row['accuracy'])})" for row in below)
+    """Return a sentence on the trained networks below `low`, the axis' lower end; nothing without any."""
+    below = [row for row in timed(data, data.compare) if row.accuracy < low]
+    names = ", ".join(f"{row.name} ({percent(row.accuracy)})" for row in below)
     return f" Off the scale, as triangles on the lower edge: {names}." if names else ""
 
 
-def latency_kind(rows: Sequence[Row]) -> str:
-    """`measured` if all of these trained networks were measured, else both kinds."""
-    return "measured" if all(measured_ms(row) is not None for row in rows) else "measured or predicted"
+def latency_kind(networks: Sequence[ComparedNetwork]) -> str:
+    """Return `measured` if all of these trained networks were measured, else both kinds."""
+    return "measured" if all(network.measured_ms is not None for network in networks) else "measured or predicted"
 
 
 def label_position(latency_ms: float, times: Sequence[float]) -> str:
-    """To the right of its point, in the last 40 % of the (logarithmic) axis to its left, so that no name is cut off."""
+    """Return the side of a point where its name has room: the left in the last 40 % of the (logarithmic) axis."""
     low, high = math.log(min(times)), math.log(max(times))
     return "middle right" if math.log(latency_ms) < 0.4 * low + 0.6 * high else "middle left"
 
 
 def limit_trace(max_latency_ms: float, low: float, high: float) -> Any:
-    """The latency limit as a dashed vertical line."""
+    """Draw the latency limit as a dashed vertical line."""
     import plotly.graph_objects as go
 
     return go.Scatter(

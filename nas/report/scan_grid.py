@@ -11,13 +11,13 @@ Point = tuple[float, float]
 
 
 def scan_symbols(names: Iterable[str]) -> str:
-    """One hidden SVG that holds a symbol per scan pattern, for `scan_icon` to refer to; nothing without patterns."""
+    """Return one hidden SVG with a symbol per scan pattern, to which `scan_icon` refers; nothing without patterns."""
     symbols = "".join(scan_symbol(name) for name in sorted(names))
     return f'<svg class="symbols" width="0" height="0" aria-hidden="true">{symbols}</svg>' if symbols else ""
 
 
 def scan_symbol(name: str) -> str:
-    """The symbol of one pattern: its cells as dots, its way as lines, where it begins as a larger dot."""
+    """Return the symbol of one pattern: its cells as dots, its way as lines, where it begins as a larger dot."""
     from nas.space.scan import scan_order
 
     order = [int(cell) for cell in scan_order(name, SIDE, SIDE)]
@@ -28,12 +28,12 @@ def scan_symbol(name: str) -> str:
 
 
 def scan_icon(name: str) -> str:
-    """The drawing of one pattern; text beside it says its name."""
+    """Return the drawing of one pattern; text beside it has its name."""
     return f'<svg class="scan" aria-hidden="true"><use href="#scan-{name}"></use></svg>'
 
 
 def dot(place: Point, radius: float) -> str:
-    """A cell's centre."""
+    """Return a cell's centre as a circle."""
     return f'<circle cx="{place[0]:g}" cy="{place[1]:g}" r="{radius:g}"/>'
 
 
@@ -51,7 +51,7 @@ def runs(way: Sequence[Point]) -> Iterator[list[Point]]:
 
 
 def arrow(run: Sequence[Point]) -> str:
-    """The path of a run, as SVG's `d`: lines from cell to cell, and a head at the last one."""
+    """Return the path of a run, as SVG's `d`: lines from cell to cell, and a head at the last one."""
     (x0, y0), (x, y) = run[-2:]
     ahead = ((x - x0) / CELL, (y - y0) / CELL)
     side = (-ahead[1], ahead[0])

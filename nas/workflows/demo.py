@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +18,8 @@ from nas.nn.subnet import build_subnet
 from nas.nn.threads import AT_ONCE, divided_cores
 from nas.nn.timm_model import DEFAULT_MODELS, build_reference, parse_reference
 from nas.progress import Console
-from nas.report.findings import nearest_slower, strongest_rival
+from nas.report.compared_network import SEARCHED, ComparedNetwork
+from nas.report.headline import nearest_slower, strongest_baseline
 from nas.run.picks import pick_rows
 from nas.run.run import Run
 from nas.run.search_settings import Limits, SearchSettings
@@ -31,7 +31,7 @@ from nas.training.supernet.loop import SupernetTraining, train_step
 from nas.training.supernet.recipe import SupernetRecipe
 from nas.units import format_milliseconds
 from nas.workflows.audit import audit, in_interval
-from nas.workflows.compare.command import compare
+from nas.workflows.compare.command import compare, known_columns
 from nas.workflows.dry_run.time_estimates import evaluation_seconds
 from nas.workflows.finetune import finetune
 from nas.workflows.profile import device_here, profile_device
@@ -68,16 +68,23 @@ class DemoOutcome:
     report: Path
     max_latency_ms: float
     front: Sequence[FrontMember]
-    models: Sequence[Mapping[str, Any]]
+    networks: Sequence[ComparedNetwork]
     ranking: JsonObject
     table: JsonObject
     seconds: float
 
     def to_json(self) -> JsonObject:
         """Return what --json prints."""
-        named = {name: getattr(self, name) for name in self.__slots__}
-        paths = {"run": str(self.run), "report": str(self.report)}
-        return {**named, **paths, "front": [row.to_row() for row in self.front]}
+        return {
+            "run": str(self.run),
+            "report": str(self.report),
+            "max_latency_ms": self.max_latency_ms,
+            "front": [row.to_row() for row in self.front],
+            "models": list(map(known_columns, self.networks)),
+            "ranking": self.ranking,
+            "table": self.table,
+            "seconds": self.seconds,
+        }
 
 
 def demo(request: DemoRequest, console: Console) -> DemoOutcome:
@@ -118,7 +125,7 @@ def demo(request: DemoRequest, console: Console) -> DemoOutcome:
         report=Path(written["report"]),
         max_latency_ms=limit_ms,
         front=searched.front,
-        models=compared.models,
+        networks=compared.networks,
         ranking=checked.content["ranking"],
         table={name: profiled[name] for name in figures},
         seconds=time.monotonic() - start,
@@ -126,7 +133,7 @@ def demo(request: DemoRequest, console: Console) -> DemoOutcome:
 
 
 def fit_count(seconds: float, seconds_each: float, least: int, most: int) -> int:
-    """Say how many pieces of work fit into a time, within bounds."""
+    """Return how many pieces of work fit into a time, within bounds."""
     return max(least, min(most, int(seconds / seconds_each)))
 
 
@@ -189,18 +196,18 @@ def example_batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def last_lines(outcome: DemoOutcome) -> list[str]:
-    """Say in five lines: the best under the limit, a hand-designed model beside it, the front, report, what next."""
+    """Return five lines: the best under the limit, a hand-designed model beside it, front, report, what next."""
     limit = outcome.max_latency_ms
-    searched = [row for row in outcome.models if row["kind"] == "searched"]
-    within = [row for row in searched if row["latency_ms"] <= limit]
-    best = max(within or searched, key=lambda row: row["validation_accuracy"])
+    searched = [network for network in outcome.networks if network.kind == SEARCHED]
+    within = [network for network in searched if latency_of(network) <= limit]
+    best = max(within or searched, key=lambda network: network.validation_accuracy or 0.0)
     kept = "under" if within else "but none is under"
-    models = [row for row in outcome.models if row["kind"] != "searched"]
+    models = [network for network in outcome.networks if network.kind != SEARCHED]
     front, table, ranking = outcome.front, outcome.table, outcome.ranking
     span = front[-1].latency_ms / front[0].latency_ms
     return [
-        f"best {kept} {format_milliseconds(limit)}: {best['name']}, {best['accuracy']:.2%} test accuracy, "
-        f"{format_milliseconds(best['latency_ms'])} measured, {best['num_params'] / 1e3:.0f} k parameters",
+        f"best {kept} {format_milliseconds(limit)}: {best.name}, {best.accuracy:.2%} test accuracy, "
+        f"{format_milliseconds(latency_of(best))} measured, {(best.num_params or 0) / 1e3:.0f} k parameters",
         beside(best, models),
         f"front: {len(front)} subnets over a factor {span:.1f} in latency; table against held-out networks: MAPE "
         f"{table['mape']:.1%}, Kendall tau {table['kendall_tau']:.2f} (rerun noise {table['noise_mape']:.1%}); "
@@ -211,22 +218,28 @@ def last_lines(outcome: DemoOutcome) -> list[str]:
     ]
 
 
-def beside(best: Mapping[str, Any], models: list[Mapping[str, Any]]) -> str:
-    """Compare the best subnet with the nearest hand-designed model of equal or higher measured latency.
+def latency_of(network: ComparedNetwork) -> float:
+    """Return the latency of a network that was compared."""
+    assert network.latency_ms is not None, "nas compare has measured it"
+    return network.latency_ms
+
+
+def beside(best: ComparedNetwork, models: Sequence[ComparedNetwork]) -> str:
+    """Return how the best subnet compares with the nearest hand-designed model of equal or higher measured latency.
 
     And with the most accurate of these, where that is another one.
     """
-    near = nearest_slower(best["latency_ms"], models)
+    near = nearest_slower(latency_of(best), models)
     if near is None:
         return "every hand-designed model is faster than it; see the report"
-    strongest, _ = strongest_rival(best["latency_ms"], models)
+    strongest, _ = strongest_baseline(latency_of(best), models)
     assert strongest is not None
     also = "" if strongest is near else f"; the most accurate of these: {beaten(best, strongest)}"
     return f"nearest hand-designed model at equal or higher latency: {beaten(best, near)}{also}"
 
 
-def beaten(best: Mapping[str, Any], model: Mapping[str, Any]) -> str:
-    """Name a hand-designed model, its figures, and the points by which the best subnet is better."""
-    difference = 100 * (best["accuracy"] - model["accuracy"])
-    latency = format_milliseconds(model["latency_ms"])
-    return f"{model['name']}, {model['accuracy']:.2%}, {latency} ({difference:+.2f} points for the searched one)"
+def beaten(best: ComparedNetwork, model: ComparedNetwork) -> str:
+    """Return the name of a hand-designed model, its figures, and the points by which the best subnet is better."""
+    difference = 100 * (best.accuracy - model.accuracy)
+    latency = format_milliseconds(latency_of(model))
+    return f"{model.name}, {model.accuracy:.2%}, {latency} ({difference:+.2f} points for the searched one)"

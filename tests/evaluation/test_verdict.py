@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.evaluation.verdict import Trained, accuracy_at, front_of, latency_at, paired_p, rival_of, verdict
+from nas.evaluation.verdict import Trained, accuracy_at, counterpart_of, front_of, latency_at, paired_p, verdict
 
 POINTS = st.lists(st.tuples(st.floats(0.01, 10), st.floats(0.1, 0.99)), min_size=1, max_size=8)
 
@@ -38,10 +38,10 @@ def test_pairs_are_more_telling_than_means():
     assert paired_p([0.9, 0.9], [0.9, 0.9]) == 1.0
 
 
-def test_the_rival_is_chosen_by_validation_among_those_not_slower():
+def test_the_counterpart_is_chosen_by_validation_among_those_not_slower():
     fast, good, slow = trained("fast", 0.5, 0.9), trained("good", 0.9, 0.91), trained("slow", 2.0, 0.99)
-    assert rival_of(trained("X", 1.0, 0.9), [fast, good, slow], [0.92, 0.91, 0.99]).name == "fast"
-    assert rival_of(trained("X", 0.1, 0.9), [fast, good, slow], [0.92, 0.91, 0.99]).name == "fast"
+    assert counterpart_of(trained("X", 1.0, 0.9), [fast, good, slow], [0.92, 0.91, 0.99]).name == "fast"
+    assert counterpart_of(trained("X", 0.1, 0.9), [fast, good, slow], [0.92, 0.91, 0.99]).name == "fast"
 
 
 @given(POINTS)

@@ -23,9 +23,9 @@ from nas.errors import NasError
 from nas.files import read_json, sealed, write_csv, write_json, write_text
 from nas.hardware.prediction.data_sheet import read_spec
 from nas.nn.timm_model import build_reference, parse_reference, weights_file
+from nas.report.compared_network import COLUMNS
 from nas.run.run import load_supernet
 from nas.space.search_space import SearchSpace
-from nas.workflows.compare.comparison_table import COLUMNS
 from nas.workflows.train_supernet.warm_start import warm_start
 
 ROOT = Path(__file__).parents[2]

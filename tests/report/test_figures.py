@@ -4,9 +4,10 @@ import math
 from dataclasses import replace
 
 import pytest
+from nas.report.evidence import MAX_TABLE_ROWS, thinned
+from nas.report.findings import bits_shares, depth_shares, direction_shares, kind_shares
 
 from nas.report import ReportData
-from nas.report.evidence import MAX_TABLE_ROWS, thinned
 from nas.report.figures import (
     choice_shares,
     colour,
@@ -15,7 +16,6 @@ from nas.report.figures import (
     predicted_against_measured,
     training_curves,
 )
-from nas.report.findings import bits_shares, depth_shares, direction_shares, kind_shares
 from nas.report.pareto_figure import MAX_CLOUD, label_position, num_left_out, off_the_scale, pareto_front
 
 

@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from nas import statistics
-from nas.report import ReportData
 from nas.report.findings import (
     best_not_slower,
     comparison_sentence,
@@ -25,6 +22,9 @@ from nas.report.findings import (
     shares,
     strongest_rival,
 )
+
+from nas import statistics
+from nas.report import ReportData
 
 
 def network(name: str, kind: str, accuracy: float, latency_ms: float | None) -> dict[str, Any]:

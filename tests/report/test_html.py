@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nas.report.page_sections import DOWNLOADS, SECTIONS
 from plotly.offline import get_plotlyjs
 
 from nas.report import ReportData, render
 from nas.report.html import Column, Markup, embed_json, missing, table
-from nas.report.page_sections import DOWNLOADS, SECTIONS
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<!--"

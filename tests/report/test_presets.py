@@ -4,10 +4,11 @@ import re
 from dataclasses import replace
 from html import unescape
 
-from nas.report import ReportData
-from nas.report.pareto_figure import pareto_front
 from nas.report.presets import against_the_front, presets_sentence, verdict
 from nas.report.results import answer
+
+from nas.report import ReportData
+from nas.report.pareto_figure import pareto_front
 
 
 def words(html: str) -> str:

@@ -4,10 +4,11 @@ import re
 from dataclasses import replace
 from html import unescape
 
-from nas.report import ReportData
-from nas.report.drawing import block_box, kinds_of, strips
 from nas.report.evidence import fidelity
 from nas.report.results import answer, comparison, front_figure, front_table
+
+from nas.report import ReportData
+from nas.report.drawing import block_box, kinds_of, strips
 from nas.report.wording import milliseconds, percent, points
 
 

@@ -12,7 +12,7 @@ import pytest
 from nas.evaluation.ranking import rank_agreement
 from nas.files import read_json
 from nas.progress import Console
-from nas.report.ranking import ranking_sentence
+from nas.report.sections.ranking import ranking_sentence
 from nas.run.run import Run
 from nas.workflows.audit import audit, audit_lines, failed_checks
 from nas.workflows.report import gather
@@ -133,10 +133,11 @@ def test_without_a_table_networks_are_spread_over_macs_and_no_latency_is_claimed
 def test_the_report_shows_the_audit_and_refuses_one_of_other_weights(finished: Path) -> None:
     from nas.errors import NasError
 
-    assert gather(Run(Path("runs/tiny"))).audit == {}
+    assert gather(Run(Path("runs/tiny"))).audit is None
     found = run_audit(subnets=3)
-    shown = gather(Run(Path("runs/tiny"))).audit
-    assert shown["ranking"] == found["ranking"]
+    data = gather(Run(Path("runs/tiny")))
+    shown = data.audit
+    assert shown is not None and data.documents.audit["ranking"] == found["ranking"]
     assert f"Kendall tau {found['ranking']['kendall_tau']:.2f}" in ranking_sentence(shown)
     weights = Path("runs/tiny/supernet.safetensors")
     weights.write_bytes(weights.read_bytes() + b" ")

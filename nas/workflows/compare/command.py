@@ -14,26 +14,27 @@ from nas.data.datasets import Dataset
 from nas.data.splits import AnySplit
 from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
+from nas.export.description import ModelDescription, TrainingDescription
 from nas.files import JsonObject, read_json, write_csv
 from nas.hardware.device import check_device_name
 from nas.hardware.table.provenance import scope_of
 from nas.nn.subnet import Subnet
 from nas.nn.timm_model import parse_reference, weights_file
 from nas.progress import Console
+from nas.report.compared_network import COLUMNS, ComparedNetwork
 from nas.run.run import Run
 from nas.run.search import Search
 from nas.run.staleness import check_table
-from nas.space.architecture import Architecture
 from nas.supernet.supernet import Supernet
 from nas.training.network import Recipe
 from nas.workflows.compare.comparison_table import (
-    COLUMNS,
     SCRATCH,
-    Rows,
-    describe_searched,
-    finish_rows,
-    judge_rows,
-    network_row,
+    Entry,
+    SeedAccuracies,
+    comparison_table,
+    origin_of,
+    size_of,
+    training_facts,
 )
 from nas.workflows.compare.network_latencies import is_here, network_latencies
 from nas.workflows.finetune import candidate_of, conditions, deployed, load_model
@@ -53,15 +54,15 @@ from nas.workflows.tables import searched_table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOutcome:
-    """What `nas compare` wrote to compare.csv, and what the latencies in it hold for."""
+    """The networks that `nas compare` wrote to compare.csv, and what the latencies in it hold for."""
 
     run: Run
-    models: Rows
+    networks: Sequence[ComparedNetwork]
     table: JsonObject
 
     def to_json(self) -> JsonObject:
         """Return what --json prints."""
-        return {"run": str(self.run), "models": self.models, "table": self.table}
+        return {"run": str(self.run), "models": list(map(known_columns, self.networks)), "table": self.table}
 
 
 def compare(request: CompareRequest, console: Console) -> CompareOutcome:
@@ -82,36 +83,51 @@ def compare(request: CompareRequest, console: Console) -> CompareOutcome:
     supernet = run.supernet()
     at = conditions(run, recipe, supernet)
     others = hand_designed_candidates(run, request.models, at, request.pretrained)
-    networks: dict[str, nn.Module] = {description["id"]: model for model, description in searched}
+    networks: dict[str, nn.Module] = {description.id: model for model, description in searched}
     networks |= {candidate.id: as_deployed(candidate.make(seed)) for candidate in others}
     with run.locked():
-        others.append(control_of(described, at.dataset.num_classes))
+        others.append(scratch_baseline(described, at.dataset.num_classes))
         recipes = tune_all(others, at, trials, seed, run.tuning_path, console, request.workers)
-        recipes |= {each["id"]: make_settings(Recipe, each["settings"]) for each in described}
+        recipes |= {subnet.id: make_settings(Recipe, subnet.training.settings) for subnet in described}
         own = {identity: replace(at, recipe=tuned) for identity, tuned in recipes.items()}
-        candidates = [*others, *(searched_candidate(each, supernet, at.dataset) for each in described)]
+        candidates = [*others, *(searched_candidate(subnet, supernet, at.dataset) for subnet in described)]
         trained = train_all(run, candidates, range(seed, seed + request.seeds), own, console)
-        rows = [network_row(each, networks, trained[each.id], own[each.id], seed) for each in candidates]
-        describe_searched(rows, described, run.manifest.to_json())
-        finish_rows(rows, network_latencies(networks, search, table, absent, console), device)
-        judge_rows(rows, trained, at.dataset.num_classes)
-        rows.sort(key=lambda row: (row["kind"], row["latency_ms"]))
-        write_csv(run.comparison_path, rows, COLUMNS)
-    return CompareOutcome(run=run, models=rows, table=scope_of(table.header))
+        latencies = network_latencies(networks, search, table, absent, console)
+        subnets = {subnet.id: subnet for subnet in described}
+        supernet_epochs = run.manifest.recipe["epochs"]
+        entries = [
+            Entry(
+                id=candidate.id,
+                origin=origin_of(candidate, subnets, supernet_epochs),
+                size=size_of(candidate, networks, at.dataset.num_classes),
+                training=training_facts(candidate, own[candidate.id], seed),
+                seeds=trained[candidate.id],
+                latency=latencies[candidate.id.removesuffix(SCRATCH)],
+            )
+            for candidate in candidates
+        ]
+        compared = comparison_table(entries, device, at.dataset.num_classes)
+        write_csv(run.comparison_path, [network.to_row() for network in compared], COLUMNS)
+    return CompareOutcome(run=run, networks=compared, table=scope_of(table.header))
 
 
-def control_of(described: Sequence[JsonObject], num_classes: int) -> Candidate:
-    """Enter the most accurate fine-tuned subnet once more, from scratch."""
-    best = max(described, key=lambda each: each["validation_accuracy"])
-    return subnet_from_scratch(f"{best['id']}{SCRATCH}", Architecture.from_dict(best["architecture"]), num_classes)
+def known_columns(network: ComparedNetwork) -> JsonObject:
+    """Return the columns of a network that are known, for `--json`; one seed has no deviation."""
+    return {name: value for name, value in network.to_row().items() if value is not None or name == "accuracy_std"}
 
 
-def searched_candidate(described: JsonObject, supernet: Supernet, dataset: Dataset) -> Candidate:
-    """Enter a fine-tuned subnet as it was when `nas finetune` began."""
-    return candidate_of(Architecture.from_dict(described["architecture"]), described["start"], supernet, dataset)
+def scratch_baseline(described: Sequence[ModelDescription], num_classes: int) -> Candidate:
+    """Return the most accurate fine-tuned subnet once more, from scratch."""
+    best = max(described, key=lambda subnet: subnet.validation_accuracy)
+    return subnet_from_scratch(f"{best.id}{SCRATCH}", best.architecture, num_classes)
 
 
-def fine_tuned(run: Run) -> list[tuple[nn.Module, JsonObject]]:
+def searched_candidate(described: ModelDescription, supernet: Supernet, dataset: Dataset) -> Candidate:
+    """Return a fine-tuned subnet as it was when `nas finetune` began."""
+    return candidate_of(described.architecture, described.training.start, supernet, dataset)
+
+
+def fine_tuned(run: Run) -> list[tuple[Subnet, ModelDescription]]:
     """Load the fine-tuned subnets of a run, each with its model.json; `NasError` where there is none."""
     folders = run.models()
     if not folders:
@@ -119,25 +135,24 @@ def fine_tuned(run: Run) -> list[tuple[nn.Module, JsonObject]]:
     return [load_model(folder) for folder in folders]
 
 
-def common_recipe(described: Sequence[JsonObject]) -> tuple[Recipe, int]:
-    """Give the recipe of all fine-tuned subnets, as it was before tuning, and the number of trials that tuned it.
+def common_recipe(described: Sequence[ModelDescription]) -> tuple[Recipe, int]:
+    """Return the recipe of all fine-tuned subnets, as it was before tuning, and the number of trials that tuned it.
 
     `NasError` where they differ: one comparison has one recipe.
     """
-    before = [
-        (
-            make_settings(Recipe, each["base_settings"] if "base_settings" in each else each["settings"]),
-            each.get("trials", 0),
-        )
-        for each in described
-    ]
-    other = [each["id"] for each, one in zip(described, before, strict=True) if one != before[0]]
+    before = [base_recipe(subnet.training) for subnet in described]
+    other = [subnet.id for subnet, recipe in zip(described, before, strict=True) if recipe != before[0]]
     if other:
         raise NasError(
-            f"the fine-tuned subnets {described[0]['id']} and {other[0]} were trained by different recipes",
-            f"Fine-tune both alike: nas finetune --pick {described[0]['id']} --pick {other[0]}",
+            f"the fine-tuned subnets {described[0].id} and {other[0]} were trained by different recipes",
+            f"Fine-tune both alike: nas finetune --pick {described[0].id} --pick {other[0]}",
         )
     return before[0]
+
+
+def base_recipe(training: TrainingDescription) -> tuple[Recipe, int]:
+    """Return the recipe of a training as it was before tuning, and the number of trials that tuned it."""
+    return make_settings(Recipe, training.base_settings or training.settings), training.trials or 0
 
 
 def search_of(run: Run, device: str) -> Search:
@@ -173,8 +188,8 @@ def hand_designed_candidates(
 
 def train_all(
     run: Run, candidates: Sequence[Candidate], seeds: Sequence[int], own: Mapping[str, Conditions], console: Console
-) -> dict[str, Rows]:
-    """Train every candidate with every seed under its own conditions; give its accuracies, a row per seed, by id.
+) -> dict[str, list[SeedAccuracies]]:
+    """Train every candidate with every seed under its own conditions; return its accuracies, one per seed, by id.
 
     What `nas finetune` has trained with one of these seeds, or an earlier comparison, is not trained again.
     """
@@ -189,7 +204,12 @@ def train_all(
     known |= train_each(
         left, lambda tuned: judge(tuned, test, validation), run.compared_path, "train to compare", console
     )
-    return {network.id: [dict(known[f"{network.id}/{seed}"]) for seed in seeds] for network in candidates}
+    return {network.id: [seed_accuracies(known[f"{network.id}/{seed}"]) for seed in seeds] for network in candidates}
+
+
+def seed_accuracies(row: Mapping[str, Any]) -> SeedAccuracies:
+    """Return what one training reached, from a model.json or a line of trained.jsonl."""
+    return SeedAccuracies(test=row["accuracy"], validation=row["validation_accuracy"])
 
 
 def judge(tuned: Tuned, test: AnySplit, validation: AnySplit) -> dict[str, float]:
@@ -207,10 +227,10 @@ def compare_lines(outcome: CompareOutcome, device: str) -> list[str]:
     """Return in words how accurate and fast each network is, and what the searched ones are beside the others."""
     scope = outcome.table
     lines = [
-        f"{row['name']:<36} {row['kind']:<14} {row['accuracy']:.2%} test  {row['latency_ms']:.3f} ms "
-        f"{row['provenance']}{'' if row['provenance'] == 'measured' else ', never measured'}"
-        for row in outcome.models
+        f"{network.name:<36} {network.kind:<14} {network.accuracy:.2%} test  {network.latency_ms:.3f} ms "
+        f"{network.provenance}{'' if network.provenance == 'measured' else ', never measured'}"
+        for network in outcome.networks
     ]
     lines.append(f"latencies: whole networks, {device}, {scope['backend']} {scope['dtype']} batch {scope['batch']}")
-    judged = [row for row in outcome.models if row.get("verdict")]
-    return lines + [f"{row['rival']}: {row['verdict']}" if row.get("rival") else row["verdict"] for row in judged]
+    judged = [network for network in outcome.networks if network.verdict]
+    return lines + [f"{one.counterpart}: {one.verdict}" if one.counterpart else str(one.verdict) for one in judged]

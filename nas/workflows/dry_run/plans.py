@@ -28,9 +28,9 @@ from nas.units import format_bytes, format_count
 from nas.workflows.audit import audited_table, audited_training, choose_networks
 from nas.workflows.compare.command import (
     common_recipe,
-    control_of,
     fine_tuned,
     hand_designed_candidates,
+    scratch_baseline,
     search_of,
     searched_candidate,
 )
@@ -124,7 +124,7 @@ def plan_compare(request: CompareRequest, console: Console) -> JsonObject:
     supernet = run.supernet()
     at = conditions(run, recipe, supernet)
     others = hand_designed_candidates(run, request.models, at, request.pretrained)
-    others.append(control_of(described, at.dataset.num_classes))
+    others.append(scratch_baseline(described, at.dataset.num_classes))
     again = [searched_candidate(description, supernet, at.dataset) for description in described]
     jobs = [
         training_of(candidate, request.seed + more, at)
@@ -134,7 +134,7 @@ def plan_compare(request: CompareRequest, console: Console) -> JsonObject:
     return {
         "run": str(run),
         "models": [candidate.id for candidate in others],
-        "subnets": [description["id"] for description in described],
+        "subnets": [description.id for description in described],
         "trainings": len(jobs),
         "steps": sum(job.steps for job in jobs),
         "trials": trials,

@@ -16,8 +16,9 @@ from nas.hardware.table.fastest import fastest_architecture
 from nas.hardware.table.latency_table import Latency, LatencyTable
 from nas.hardware.table.provenance import describe, scope_of, warnings_of
 from nas.progress import Console
-from nas.report.presets import presets_sentence
-from nas.report.sanity import quality_sentences
+from nas.report.preset_verdicts import presets_sentence
+from nas.report.search_quality import SearchQuality, quality_sentences
+from nas.report.transfer_row import TransferRow
 from nas.run.evaluations import evaluation_row, judge, metrics_of
 from nas.run.run import Run
 from nas.run.search import Search, SearchRecord, SearchSummary
@@ -38,7 +39,7 @@ from nas.workflows.search.presets import judge_presets, preset_latencies
 from nas.workflows.search.problem import problem_of
 from nas.workflows.search.quality import search_quality
 from nas.workflows.search.reuse import reused
-from nas.workflows.search.transfer_matrix import TransferRow, record_transfer, transfer_lines
+from nas.workflows.search.transfer_matrix import record_transfer, transfer_lines
 from nas.workflows.tables import searchable_table, table_of
 
 
@@ -69,7 +70,7 @@ class SearchOutcome:
             "fronts": {device: [row.to_row() for row in found.front] for device, found in devices},
             "presets": {device: [row.to_row() for row in found.presets] for device, found in devices},
             "sanity": {device: found.quality for device, found in devices},
-            "transfer": [asdict(row) for row in self.transfer],
+            "transfer": [row.to_row() for row in self.transfer],
         }
 
 
@@ -312,7 +313,6 @@ def search_lines(outcome: SearchOutcome) -> list[str]:
             f"{device}: {len(front)} subnets on the front, {front[0].latency_ms:.3g} to {front[-1].latency_ms:.3g} ms; "
             f"best {best.id}: {best.accuracy:.1%} inherited (validation) at {describe(latency, found.table.header)}"
         )
-        beside = presets_sentence([row.to_row() for row in front], [row.to_row() for row in presets])
-        lines += [f"{device}: {beside}"] if presets else []
-        lines += [f"{device}: {line}" for line in quality_sentences(found.quality)]
+        lines += [f"{device}: {presets_sentence(front, presets)}"] if presets else []
+        lines += [f"{device}: {line}" for line in quality_sentences(SearchQuality.from_json(found.quality))]
     return [*lines, *transfer_lines(outcome.transfer)]

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from nas.files import write_csv
 from nas.hardware.table.latency_table import LatencyTable
+from nas.report.transfer_row import COLUMNS, TransferRow
 from nas.search.evaluation_row import FrontMember
 from nas.search.pareto import hypervolume
 
 Fronts = Mapping[str, Sequence[FrontMember]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferRow:
-    """A line of transfer.csv: what the front found for one device is worth on another.
-
-    `hypervolume_share` is the hypervolume of that front on the other device, priced by its table and within the limit,
-    over that of the other device's own front; 1 for a device with itself. `accuracy` is the best within the limit.
-    """
-
-    front_of: str
-    used_on: str
-    hypervolume_share: float
-    accuracy: float | None  # None where no network is within the limit
-    own_accuracy: float
-    within_limit: int
-    of: int
-    provenance: str
 
 
 def record_transfer(
@@ -41,14 +23,14 @@ def record_transfer(
     if len(fronts) < 2:
         return []
     matrix = transfer_matrix(fronts, tables, max_latency_ms)
-    write_csv(path, [asdict(row) for row in matrix], [field.name for field in fields(TransferRow)])
+    write_csv(path, [row.to_row() for row in matrix], COLUMNS)
     return matrix
 
 
 def transfer_matrix(
     fronts: Fronts, tables: Mapping[str, LatencyTable], max_latency_ms: float | None
 ) -> list[TransferRow]:
-    """Compare every pair of devices.
+    """Compare every pair of devices; a front used on another device is priced by its table, within the limit.
 
     The reference point is accuracy 0 at the greatest latency of the two fronts.
     """
@@ -66,8 +48,8 @@ def transfer_matrix(
                 hypervolume_share=hypervolume(there, reference) / whole if len(there) else 0.0,
                 accuracy=float(-there[:, 0].min()) if len(there) else None,
                 own_accuracy=max(row.accuracy for row in own),
-                within_limit=len(there),
-                of=len(fronts[front_of]),
+                num_within_limit=len(there),
+                num_networks=len(fronts[front_of]),
                 provenance=tables[used_on].header["provenance"],
             )
             matrix.append(row)
@@ -98,7 +80,7 @@ def transfer_lines(matrix: Sequence[TransferRow]) -> list[str]:
         best = "none within the limit" if row.accuracy is None else f"best {row.accuracy:.1%}"
         lines.append(
             f"the front of {row.front_of} on {row.used_on}: {row.hypervolume_share:.0%} of the hypervolume of "
-            f"its own, {row.within_limit} of {row.of} within the limit, {best} (own {row.own_accuracy:.1%}; "
-            f"latencies on {row.used_on} {row.provenance})"
+            f"its own, {row.num_within_limit} of {row.num_networks} within the limit, {best} "
+            f"(own {row.own_accuracy:.1%}; latencies on {row.used_on} {row.provenance})"
         )
     return lines

@@ -14,11 +14,12 @@ from nas.errors import NasError
 from nas.files import read_json
 from nas.hardware.device import this_machine
 from nas.progress import Console
+from nas.report.compared_network import COLUMNS
 from nas.run.run import Run
 from nas.space.cost import architecture_cost
 from nas.space.preset import Preset
 from nas.workflows.compare.command import compare, judge
-from nas.workflows.compare.comparison_table import COLUMNS, SCRATCH, count_macs
+from nas.workflows.compare.comparison_table import SCRATCH, count_macs
 from nas.workflows.compare.network_latencies import is_here
 from nas.workflows.network_training import candidates as candidates
 from nas.workflows.network_training.candidates import Tuned

@@ -16,7 +16,7 @@ import pytest
 from nas.data import datasets as data_module
 from nas.errors import NasError
 from nas.progress import Console
-from nas.report.sanity import quality_sentences
+from nas.report.search_quality import SearchQuality, quality_sentences
 from nas.run.run import Run
 from nas.run.search import Search
 from nas.run.search_settings import Limits, SearchSettings
@@ -361,7 +361,7 @@ def test_every_result_says_what_it_was_worth(workspace, write_toy_table):
         assert 0 <= found["order_right"] <= 1
         assert found["control"].keys() == {"random", "local"}
         assert {name: history[-1][1] for name, history in found["control_history"].items()} == found["control"]
-        first, second = quality_sentences(found)
+        first, second = quality_sentences(SearchQuality.from_json(found))
         assert "times that of random search and" in first
         assert "30 evaluations" in second and "dominated when they were made" in second
     assert sanity["cpu"]["num_shared"] == 0

@@ -30,7 +30,7 @@ def test_a_front_is_worth_all_of_itself_on_its_own_device(tables):
     fronts = {name: [member(TOY.smallest(), 0.6), member(TOY.largest(), 0.9)] for name in tables}
     for row in transfer_matrix(fronts, tables, None):
         assert row.hypervolume_share == pytest.approx(1.0)
-        assert (row.within_limit, row.of, row.accuracy, row.own_accuracy) == (2, 2, 0.9, 0.9)
+        assert (row.num_within_limit, row.num_networks, row.accuracy, row.own_accuracy) == (2, 2, 0.9, 0.9)
 
 
 def test_a_worse_front_is_worth_less_and_members_over_the_limit_do_not_count(tables):
@@ -40,7 +40,7 @@ def test_a_worse_front_is_worth_less_and_members_over_the_limit_do_not_count(tab
     limit = tables["two"].predict(TOY.smallest()).ms * 1.01
     found = {(row.front_of, row.used_on): row for row in transfer_matrix(fronts, tables, limit)}
     lost = found["one", "two"]
-    assert (lost.hypervolume_share, lost.accuracy, lost.within_limit) == (0.0, None, 0)
+    assert (lost.hypervolume_share, lost.accuracy, lost.num_within_limit) == (0.0, None, 0)
     assert "none within the limit (own 90.0%" in " ".join(transfer_lines(list(found.values())))
 
 

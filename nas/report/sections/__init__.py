@@ -1,0 +1,1 @@
+"""The sections of the report, one module each: its sentence, its table, its figure. `order.py` lists them."""

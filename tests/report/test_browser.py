@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ import pytest
 
 from nas.report import ReportData, render
 from nas.report.drawing import kinds_of, strips
+from nas.search.evaluation_row import EvaluationRow
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs `pip install playwright` (the dev extra)")
 CHROMIUM = next(
@@ -58,6 +60,12 @@ def open_page(browser: Any, tmp_path: Path) -> Callable[..., Opened]:
     return opener
 
 
+def unpacked(row: EvaluationRow) -> dict[str, Any]:
+    """The row as the page unpacks it: its architecture in JSON types."""
+    columns = row.to_row()
+    return columns | {"architecture": json.loads(columns["architecture"])}
+
+
 def click_point(page: Any, identity: str) -> None:
     """Click the middle of a point of the front's figure, as a hand would."""
     place = page.evaluate(
@@ -82,10 +90,10 @@ def test_a_reader_switches_devices_and_opens_architectures_and_nothing_leaves_th
 ) -> None:
     opened = open_page(two_devices)
     page, (other,) = opened.page, two_devices.others
-    click_point(page, two_devices.front[0]["id"])
-    assert page.locator("#card h2").inner_text() == two_devices.front[0]["id"]
-    stages = two_devices.front[0]["architecture"]["stages"]
-    assert page.locator("#card .block:not(.plain)").count() == sum(len(stage["blocks"]) for stage in stages)
+    click_point(page, two_devices.front[0].id)
+    assert page.locator("#card h2").inner_text() == two_devices.front[0].id
+    stages = two_devices.front[0].architecture.stages
+    assert page.locator("#card .block:not(.plain)").count() == sum(len(stage.blocks) for stage in stages)
     page.keyboard.press("Escape")
     assert not page.locator("#card").is_visible()
 
@@ -95,11 +103,11 @@ def test_a_reader_switches_devices_and_opens_architectures_and_nothing_leaves_th
     assert not page.locator(".device[data-device=cpu] table").first.is_visible()
     shown = page.locator(".device[data-device=a100] [data-figure=front] .plot")
     assert shown.evaluate("plot => plot.data.find(each => each.name.startsWith('front')).ids") == [
-        row["id"] for row in other.front
+        row.id for row in other.front
     ]
     page.locator("#networks .device[data-device=a100] button.network").last.focus()
     page.keyboard.press("Enter")
-    assert page.locator("#card h2").inner_text() == other.front[-1]["id"]
+    assert page.locator("#card h2").inner_text() == other.front[-1].id
     assert opened.complaints == []
     assert [url for url in opened.requests if not url.startswith(("file:", "blob:", "data:"))] == []
 
@@ -114,10 +122,10 @@ def test_a_click_on_a_heading_sorts_by_value_and_the_downloads_are_the_data(
         heading.click()
         assert page.locator(f"#networks th[aria-sort={order}]").count() == 1
         ids = page.locator("#networks tbody button.network").all_inner_texts()
-        costs = {row["id"]: float(f"{row['num_params']:.3g}") for row in complete.front}
-        found = [costs[each] for each in ids]
-        assert found == sorted(found, reverse=backwards), column
-    assert page.evaluate("rows('evaluations')") == list(complete.evaluations)
+        costs = {row.id: float(f"{row.num_params:.3g}") for row in complete.front}
+        shown = [costs[identity] for identity in ids]
+        assert shown == sorted(shown, reverse=backwards), column
+    assert page.evaluate("rows('evaluations')") == [unpacked(row) for row in complete.evaluations]
     with page.expect_download() as waiting:
         page.locator("button.download", has_text="front.csv").click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8")
@@ -138,10 +146,10 @@ def test_what_is_clicked_is_drawn_as_python_draws_it(complete: ReportData, open_
     page = open_page(complete).page
     kinds = kinds_of((*complete.evaluations, *complete.front))
     for row in complete.evaluations[:5]:
-        page.evaluate("id => openCard(id, document.body)", row["id"])
+        page.evaluate("id => openCard(id, document.body)", row.id)
         wanted = page.evaluate(
             "html => { const box = document.createElement('div'); box.innerHTML = html; return box.innerHTML; }",
-            strips(row["architecture"], kinds),
+            strips(row.architecture, kinds),
         )
         assert page.locator("#card .drawing").inner_html() == wanted
 
@@ -150,7 +158,10 @@ def test_what_is_clicked_is_drawn_as_python_draws_it(complete: ReportData, open_
 def test_five_thousand_evaluations_show_their_front_within_three_seconds(
     complete: ReportData, open_page: Callable[..., Opened], tmp_path: Path
 ) -> None:
-    many = tuple(row | {"id": f"{number:010x}"} for number, row in enumerate(complete.evaluations * 17))[:5000]
+    many = tuple(
+        replace(row, architecture=replace(row.architecture, resolution=32 + number))
+        for number, row in enumerate(complete.evaluations * 17)
+    )[:5000]
     times = []
     for _ in range(3):  # on a busy machine the best of three
         opened = open_page(replace(complete, evaluations=many))

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nas.report.page_sections import DOWNLOADS, SECTIONS
 from plotly.offline import get_plotlyjs
 
 from nas.report import ReportData, render
+from nas.report.content import Documents
 from nas.report.html import Column, Markup, embed_json, missing, table
+from nas.report.sections.order import SECTIONS
+from nas.report.sections.reproduction import DOWNLOADS
+from nas.space.architecture import Architecture, Block, Stage
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<!--"
@@ -45,7 +48,9 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "script":
-            figure = next((each["data-figure"] for tag, each in reversed(self.tags) if tag == "figure"), None)
+            figure = next(
+                (attributes["data-figure"] for tag, attributes in reversed(self.tags) if tag == "figure"), None
+            )
             name = self.tags[-1][1].get("id") or (figure if "figure" in self.open else f"script {len(self.scripts)}")
             self.scripts[str(name)] = data
         elif self.open and self.open[-1] != "style":
@@ -108,19 +113,20 @@ def test_the_embedded_data_are_the_data(page: Page, complete: ReportData) -> Non
     (device,) = data["devices"]
     evaluations = device["evaluations"]
     assert [dict(zip(evaluations["columns"], row, strict=True)) for row in evaluations["rows"]] == [
-        row | {"architecture": numbered(row["architecture"], data["blocks"])} for row in complete.evaluations
+        row.to_row() | {"architecture": numbered(row.architecture, data["blocks"])} for row in complete.evaluations
     ]
-    assert device["compare"] == list(complete.compare)
+    assert device["compare"] == [network.to_row() for network in complete.compare]
     assert {part for part, _ in DOWNLOADS} - {""} <= set(data) | set(device)
     assert [f"block-{number}" for number in range(len(data["blocks"]))] == [
         name for name in page.attributes("id") if name.startswith("block-")
     ]
 
 
-def numbered(architecture: dict[str, Any], blocks: list[dict[str, Any]]) -> dict[str, Any]:
+def numbered(architecture: Architecture, blocks: list[dict[str, Any]]) -> dict[str, Any]:
     """An architecture with the place among all distinct blocks instead of each block."""
-    stages = [stage | {"blocks": [blocks.index(each) for each in stage["blocks"]]} for stage in architecture["stages"]]
-    return architecture | {"stages": stages}
+    document = architecture.to_dict()
+    stages = [stage | {"blocks": [blocks.index(block) for block in stage["blocks"]]} for stage in document["stages"]]
+    return document | {"stages": stages}
 
 
 def test_every_device_has_its_own_panels_and_nothing_of_the_run_is_shown_twice(two_devices: ReportData) -> None:
@@ -129,7 +135,7 @@ def test_every_device_has_its_own_panels_and_nothing_of_the_run_is_shown_twice(t
     assert page.attributes("value") == ["cpu", "a100"]
     identities = page.attributes("id")
     assert len(identities) == len(set(identities))
-    assert page.attributes("data-device") == ["cpu", "a100"] * sum(each.per_device for each in SECTIONS)
+    assert page.attributes("data-device") == ["cpu", "a100"] * sum(section.per_device for section in SECTIONS)
     assert page.attributes("data-figure").count("front") == 2
     assert page.attributes("data-figure").count("training") == 1
     for warning in ("the fan was loud", "predicted"):
@@ -139,10 +145,10 @@ def test_every_device_has_its_own_panels_and_nothing_of_the_run_is_shown_twice(t
 def test_tables_hold_every_network_of_the_front_with_its_command(page: Page, complete: ReportData) -> None:
     commands = page.attributes("data-copy")
     for row in complete.front:
-        assert f"nas finetune --pick {row['id']}" in commands
-        assert f"nas finetune --pick {row['id']}" in page.visible
+        assert f"nas finetune --pick {row.id}" in commands
+        assert f"nas finetune --pick {row.id}" in page.visible
     for row in complete.compare:
-        assert row["name"] in page.visible
+        assert row.name in page.visible
 
 
 def test_a_page_without_any_result_has_every_section_and_says_what_adds_it(empty: ReportData) -> None:
@@ -156,9 +162,9 @@ def test_a_page_without_any_result_has_every_section_and_says_what_adds_it(empty
         assert command in page.visible
 
 
-@pytest.mark.parametrize("part", ["compare", "training", "hypervolume", "table", "front", "evaluations", "manifest"])
+@pytest.mark.parametrize("part", ["compare", "training", "hypervolume", "table", "front", "evaluations", "documents"])
 def test_a_page_lacking_one_part_is_complete(complete: ReportData, part: str) -> None:
-    page = Page(render(replace(complete, **{part: {} if part in {"table", "manifest"} else ()})))
+    page = Page(render(replace(complete, **{part: {"table": None, "documents": Documents()}.get(part, ())})))
     assert page.open == []
     assert all(json.loads(page.scripts[name])["data"] for name in page.attributes("data-figure"))
 
@@ -170,27 +176,31 @@ def test_a_page_without_fine_tuning_says_that_its_accuracy_is_inherited(complete
 
 
 def test_hostile_text_stays_text_wherever_it_stands(complete: ReportData, page: Page) -> None:
-    evil = dict(complete.front[-1]["architecture"]["stages"][0]["blocks"][0], kind=HOSTILE, note=HOSTILE)
-    architecture = {"resolution": 32, "stem": 16, "stages": [{"width": 16, "blocks": [evil]}]}
-    row = complete.front[-1] | {"id": HOSTILE, "architecture": architecture, "provenance": HOSTILE}
-    network = complete.compare[0] | {"id": HOSTILE, "name": HOSTILE, "recipe": HOSTILE, "source": HOSTILE}
-    model = complete.compare[2] | {"name": HOSTILE}
-    networks = [complete.table["validation"]["networks"][0] | {"id": HOSTILE}]
+    evil = Block.of(HOSTILE, note=HOSTILE, directions=("h",), mode=HOSTILE)
+    architecture = Architecture(32, (Stage(16, (evil,)),), stem=HOSTILE)
+    row = replace(complete.front[-1], architecture=architecture, provenance=HOSTILE)
+    evaluation = replace(complete.evaluations[0], architecture=architecture, provenance=HOSTILE)
+    network = replace(complete.compare[0], id=HOSTILE, name=HOSTILE, recipe=HOSTILE, source=HOSTILE)
+    model = replace(complete.compare[2], name=HOSTILE)
+    validation = complete.table.validation
+    networks = (replace(validation.networks[0], id=HOSTILE),)
     data = replace(
         complete,
         **dict.fromkeys(("title", "command", "device", "backend"), HOSTILE),
-        manifest={"versions": {HOSTILE: HOSTILE}},
-        evaluations=(*complete.evaluations[:20], row),
+        documents=Documents(manifest={"versions": {HOSTILE: HOSTILE}}),
+        evaluations=(*complete.evaluations[:20], evaluation),
         front=(row,),
         compare=(network, model),
-        table={"validation": complete.table["validation"] | {"networks": networks}},
+        table=replace(complete.table, validation=replace(validation, networks=networks)),
     )
     attacked = Page(render(data))
     assert attacked.open == []
     assert {tag for tag, _ in attacked.tags} == {tag for tag, _ in page.tags}
     assert attacked.attributes("onerror") == []
-    figures = {each: len(each.attributes("data-figure")) for each in (attacked, page)}  # an attack may leave no choice
-    scripts = {each: [tag for tag, _ in each.tags].count("script") for each in (attacked, page)}
+    figures = {
+        shown: len(shown.attributes("data-figure")) for shown in (attacked, page)
+    }  # an attack may leave no choice
+    scripts = {shown: [tag for tag, _ in shown.tags].count("script") for shown in (attacked, page)}
     assert scripts[attacked] - figures[attacked] == scripts[page] - figures[page]
     assert json.loads(attacked.scripts["report-data"])["title"] == HOSTILE
     assert HOSTILE in attacked.visible

@@ -39,26 +39,26 @@ def test_the_data_of_the_page_is_that_of_the_files(finished):
     assert data.device == "cpu"
     assert data.max_latency_ms == 5.0
     assert data.command == "nas search --device cpu --max-latency 5ms"
-    assert {row["id"] for row in data.front} == front_ids()
+    assert {row.id for row in data.front} == front_ids()
     assert len(data.evaluations) == 48
     measured = json.loads((RUN / "search/cpu/measured.json").read_text())
-    assert all(row["latency_measured_ms"] == measured[row["id"]]["ms"] for row in data.front)
-    assert [row["epoch"] for row in data.training] == [1, 2]
-    assert all(isinstance(row["accuracy"], float) for row in data.compare)
-    (model,) = (row for row in data.compare if row["kind"] == "hand-designed")
-    (verdict,) = (row["verdict"] for row in data.compare if row["kind"] == "hand-designed")
+    assert all(row.latency_measured_ms == measured[row.id]["ms"] for row in data.front)
+    assert [row.epoch for row in data.training] == [1, 2]
+    assert all(isinstance(row.accuracy, float) for row in data.compare)
+    (model,) = (row for row in data.compare if row.kind == "hand-designed")
+    (verdict,) = (row.verdict for row in data.compare if row.kind == "hand-designed")
     page = Path(report(ReportRequest(run=RUN, output=Path("page.html")))["report"]).read_text(encoding="utf-8")
     assert html.escape(verdict) in page
-    assert times(model["speed_up"]) in page  # the same figure as in compare.csv
+    assert times(model.speed_up) in page  # the same figure as in compare.csv
 
 
 def test_before_compare_the_fine_tuned_models_are_shown_unmeasured(finetuned, monkeypatch):
     monkeypatch.chdir(finetuned[0])
     data = gather(Run(RUN))
-    assert {row["id"] for row in data.compare} == {model["id"] for model in finetuned[1]["models"]}
-    assert all(row["latency_ms"] is None and row["kind"] == "searched" for row in data.compare)
+    assert {row.id for row in data.compare} == {model["id"] for model in finetuned[1]["models"]}
+    assert all(row.latency_ms is None and row.kind == "searched" for row in data.compare)
     page = Path(report(ReportRequest(run=RUN, output=None))["report"]).read_text(encoding="utf-8")
-    assert all(row["id"] in page for row in data.compare)
+    assert all(row.id in page for row in data.compare)
 
 
 def test_a_search_alone_can_be_reported(searched_folder, tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_page_on_several_devices_has_every_newest_search_and_says_what_it_leav
     assert nas("search", "--device", "phone", "--budget", 12, "--quiet").code == 0  # the first is kept as phone-1
     data = gather(Run(RUN))
     assert (data.device, len(data.evaluations)) == ("phone", 12)
-    assert [(each.device, len(each.evaluations)) for each in data.others] == [("cpu", 10)]
+    assert [(other.device, len(other.evaluations)) for other in data.others] == [("cpu", 10)]
     assert data.warnings == ()
     write_toy_table(workspace, seed=4)  # the table of the cpu is measured again
     data = gather(Run(RUN))
@@ -105,10 +105,10 @@ def test_latencies_of_a_comparison_stand_with_its_device_only(nas, finished, wri
     data = gather(Run(RUN))
     (cpu,) = data.others
     assert (data.device, cpu.device) == ("phone", "cpu")
-    assert {row["device"] for row in cpu.compare} == {"cpu"}
-    assert all(row["latency_ms"] > 0 for row in cpu.compare) and any(row["verdict"] for row in cpu.compare)
-    assert all(row["latency_ms"] is row["verdict"] is row["provenance"] is None for row in data.compare)
-    assert [row["accuracy"] for row in data.compare] == [row["accuracy"] for row in cpu.compare]
+    assert {row.device for row in cpu.compare} == {"cpu"}
+    assert all(row.latency_ms > 0 for row in cpu.compare) and any(row.verdict for row in cpu.compare)
+    assert all(row.latency_ms is row.verdict is row.provenance is None for row in data.compare)
+    assert [row.accuracy for row in data.compare] == [row.accuracy for row in cpu.compare]
     assert any("nas compare --device phone" in text for text in data.warnings)
     assert report(ReportRequest(run=RUN, output=None))["bytes"] > 0
 

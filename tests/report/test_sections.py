@@ -4,12 +4,15 @@ import re
 from dataclasses import replace
 from html import unescape
 
-from nas.report.evidence import fidelity
-from nas.report.results import answer, comparison, front_figure, front_table
-
 from nas.report import ReportData
 from nas.report.drawing import block_box, kinds_of, strips
+from nas.report.sections.answer import answer
+from nas.report.sections.comparison import comparison
+from nas.report.sections.fidelity import fidelity
+from nas.report.sections.front import front
+from nas.report.sections.networks import networks
 from nas.report.wording import milliseconds, percent, points
+from nas.space.architecture import Block
 
 
 def words(html: str) -> str:
@@ -26,24 +29,25 @@ def test_the_four_numbers_say_what_kind_they_are_of(complete: ReportData) -> Non
 
 
 def test_the_caption_counts_what_lies_below_the_frame(complete: ReportData) -> None:
-    lowest = complete.evaluations[0] | {"id": "low", "accuracy": 0.01}
+    missing = replace(complete.evaluations[0].architecture, stem="conv")  # not evaluated yet
+    lowest = replace(complete.evaluations[0], architecture=missing, accuracy=0.01)
     before, after = (
-        int(re.search(r"(\d+) of lower accuracy", words(front_figure(data)))[1])
+        int(re.search(r"(\d+) of lower accuracy", words(front(data)))[1])
         for data in (complete, replace(complete, evaluations=(*complete.evaluations, lowest)))
     )
     assert after == before + 1
 
 
 def test_a_member_measured_over_the_limit_is_marked(complete: ReportData) -> None:
-    assert "> limit" not in words(front_table(complete))
-    over = complete.front[-1] | {"latency_measured_ms": 1.7}
-    assert "1.70 > limit" in words(front_table(replace(complete, front=(*complete.front[:-1], over))))
+    assert "> limit" not in words(networks(complete))
+    over = replace(complete.front[-1], latency_measured_ms=1.7)
+    assert "1.70 > limit" in words(networks(replace(complete, front=(*complete.front[:-1], over))))
 
 
 def test_every_latency_of_a_trained_network_says_where_it_comes_from(complete: ReportData) -> None:
-    unmeasured = complete.compare[0] | {"latency_ms": None}
+    unmeasured = replace(complete.compare[0], latency_ms=None)
     shown = words(comparison(replace(complete, compare=(unmeasured, *complete.compare[1:]))))
-    assert f"{milliseconds(complete.front[-1]['latency_ms'])} predicted" in shown
+    assert f"{milliseconds(complete.front[-1].latency_ms)} predicted" in shown
     assert shown.count(" measured ") >= 4
 
 
@@ -64,20 +68,20 @@ def test_fidelity_shows_noise_and_the_macs_baseline_beside_the_table(complete: R
 
 def test_an_architecture_is_drawn_block_by_block(complete: ReportData) -> None:
     for row in complete.evaluations[:50]:
-        architecture = row["architecture"]
+        architecture = row.architecture
         html = strips(architecture, kinds_of([row]))
-        number_of_blocks = sum(len(stage["blocks"]) for stage in architecture["stages"])
+        number_of_blocks = sum(len(stage.blocks) for stage in architecture.stages)
         assert html.count('class="block"') == number_of_blocks
         assert html.count('class="block plain"') == 2  # the stem and the classifier
-        assert html.count('class="stage"') == len(architecture["stages"]) + 2
+        assert html.count('class="stage"') == len(architecture.stages) + 2
 
 
 def test_a_block_shows_its_scans_as_grids_and_its_bits_only_if_quantised() -> None:
-    block = {"kind": "ssd", "directions": ["h", "v_flip"], "mode": "group", "heads": 4, "bits": "fp"}
+    block = Block.of("ssd", directions=("h", "v_flip"), mode="group", heads=4)
     html = block_box(block, ["ssd"])
     assert words(html) == "ssd h v_flip group heads 4"
     assert re.findall(r'href="#scan-(\w+)"', html) == ["h", "v_flip"]
-    assert "8 bit" in words(block_box(block | {"bits": 8}, ["ssd"]))
+    assert "8 bit" in words(block_box(replace(block, bits=8), ["ssd"]))
 
 
 def test_numbers_are_printed_with_their_precision() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,18 @@ import pytest
 import torch
 
 import nas as package
+from nas.errors import NasError
+from nas.export.kernels import promised_kernels
 from nas.hardware.backends.registry import BACKENDS, check_backend
 from nas.hardware.backends.session import Setting
+from nas.hardware.measurement.integer import status_of
 from nas.nn.blocks import BLOCKS
 from nas.search.algorithms import ALGORITHMS
-from nas.space.cost import COSTS, architecture_cost
-from nas.space.graph_size import GRAPH_BYTES
+from nas.space.architecture import Block, Stage
+from nas.space.block_checks import check_blocks
+from nas.space.cost import architecture_cost
 from nas.space.kinds import KINDS
+from nas.space.operator import operators, place
 from nas.space.scan import SCANS, scan_names, scan_order
 from nas.space.search_space import parse_space
 
@@ -31,13 +38,21 @@ name: own
 num_classes: 10
 resolution: [16]
 stages:
-  - {width: [8, 16], depth: [1, 2], blocks: {separable: {kernel: [3, 5]}, basic: {}}}
-  - {width: [16], depth: [1], blocks: {separable: {kernel: [3]}}}
+  - {width: [8, 16], depth: [1, 2], bits: [fp, 8, 4], blocks: {separable: {kernel: [3, 5]}, basic: {}}}
+  - {width: [16], depth: [1], bits: [fp, 8], blocks: {separable: {kernel: [3]}}}
 """
+ROAD = (  # from a space file to a report
+    "train-supernet --space own.yaml --data digits --epochs 1",
+    "profile --device cpu --space own.yaml --dtype int8 --validate 0",
+    "search --device cpu --budget 8",
+    "finetune --pick PICK --epochs 1",
+    "export --pick PICK --format onnx",
+    "report",
+)
 
 
 def examples(heading: str) -> list[str]:
-    """Give the Python blocks below a heading."""
+    """Return the Python blocks below a heading."""
     text = PAGE.read_text(encoding="utf-8")
     (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
     return re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
@@ -46,8 +61,8 @@ def examples(heading: str) -> list[str]:
 @pytest.fixture
 def run_example() -> Iterator[Callable[[str], dict[str, Any]]]:
     """Run an example; whatever it registered is gone afterwards."""
-    registries: list[Any] = [KINDS, BLOCKS, COSTS, GRAPH_BYTES, SCANS, BACKENDS, ALGORITHMS]
-    before = [dict(each) for each in registries]
+    registries: list[Any] = [KINDS, BLOCKS, SCANS, BACKENDS, ALGORITHMS]
+    before = [dict(registry) for registry in registries]
 
     def run(code: str) -> dict[str, Any]:
         names: dict[str, Any] = {}
@@ -73,8 +88,49 @@ def test_an_own_mixer_is_shared_extracted_and_priced_like_ours(run_example: Call
         network = package.extract(supernet, architecture, stats)
         with torch.no_grad():
             torch.testing.assert_close(network(images), supernet(images, architecture, stats), atol=1e-4, rtol=1e-4)
-        counted = sum(parameter.numel() for parameter in network.parameters())
-        assert architecture_cost(architecture, 10).num_params == counted
+        weights = [parameter for name, parameter in network.named_parameters() if "log_step" not in name]
+        assert architecture_cost(architecture, 10).num_params == sum(map(torch.numel, weights))
+
+
+def test_an_own_mixer_with_bits_walks_the_whole_road(
+    run_example: Callable[[str], Any], nas: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_example(*examples("A mixer"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text(SPACE, encoding="utf-8")
+    pick = ""
+    for command in ROAD:
+        outcome = nas(*command.replace("PICK", pick).split(), "--quiet")
+        assert outcome.code == 0, (command, outcome.err)
+        if command.startswith("search"):
+            (front,) = tmp_path.glob("runs/*/search/cpu/front.json")
+            rows = json.loads(front.read_text(encoding="utf-8"))["front"]
+            pick = next(row["id"] for row in rows if '"bits":8,"kernel":3,"kind":"separable"' in row["architecture"])
+    (table,) = tmp_path.glob("latency_tables/*/*.json")
+    assert json.loads(table.read_text(encoding="utf-8"))["integer"]["not_measured"] == []
+    (described,) = (
+        json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("runs/*/models/*/model.json")
+    )
+    assert described["integer_kernels"] == described["promised_kernels"]
+    assert list(tmp_path.glob("runs/*/exports/*/*.onnx"))
+
+
+def test_an_own_mixer_without_integer_kernels_is_offered_in_float_only(run_example: Callable[[str], Any]) -> None:
+    run_example(*examples("A mixer"))
+    KINDS["separable"] = replace(KINDS["separable"], integer_kernels=None)
+    space = parse_space(SPACE, "own.yaml")
+    assert [stage.bits_of("separable") for stage in space.stages] == [("fp",), ("fp",)]
+    assert space.stages[0].bits_of("basic") == ("fp", 8, 4)
+    assert parse_space(json.dumps(space.to_dict()), "again") == space
+    with pytest.raises(NasError, match="line 6: bits of separable 8 must be one of fp"):
+        parse_space(SPACE.replace("bits: [fp, 8, 4]", "bits: {separable: [fp, 8]}"), "own.yaml")
+    block = Block.of("separable", 8, kernel=3)
+    assert status_of(place(block, 8, 8)) == "unsupported"
+    architecture = package.Architecture(16, (Stage(8, (block,)),))
+    with pytest.raises(NasError, match="no integer form"):
+        check_blocks(architecture)
+    with pytest.raises(NasError, match="'separable' promises no integer kernels"):
+        promised_kernels(operators(architecture, 10))
 
 
 @pytest.mark.slow
@@ -82,15 +138,8 @@ def test_a_file_with_a_mixer_is_a_nas_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(SPACE, encoding="utf-8")
     ending = "\nfrom nas.cli import main\n\nmain()\n"
     (tmp_path / "my_nas.py").write_text(examples("A mixer")[0] + ending, encoding="utf-8")
-    for command in (
-        "train-supernet --space own.yaml --data digits --epochs 1",
-        "profile --device cpu --space own.yaml --validate 0",
-        "search --device cpu --budget 6",
-        "finetune --pick best --epochs 1",
-        "export --pick best --format safetensors",
-        "report",
-    ):
-        words = [sys.executable, "my_nas.py", *command.split(), "--quiet"]
+    for command in ROAD:
+        words = [sys.executable, "my_nas.py", *command.replace("PICK", "best").split(), "--quiet"]
         environment = os.environ | {"PYTHONPATH": str(PAGE.parents[1])}
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -39,7 +39,7 @@ num_classes: 10
 resolution: [16]
 stages:
   - {width: [8, 16], depth: [1, 2], bits: [fp, 8, 4], blocks: {separable: {kernel: [3, 5]}, basic: {}}}
-  - {width: [16], depth: [1], bits: [fp, 8], blocks: {separable: {kernel: [3]}}}
+  - {width: [16], depth: [1], blocks: {separable: {kernel: [3]}}}
 """
 ROAD = (  # from a space file to a report
     "train-supernet --space own.yaml --data digits --epochs 1",
@@ -105,12 +105,12 @@ def test_an_own_mixer_with_bits_walks_the_whole_road(
         if command.startswith("search"):
             (front,) = tmp_path.glob("runs/*/search/cpu/front.json")
             rows = json.loads(front.read_text(encoding="utf-8"))["front"]
-            pick = next(row["id"] for row in rows if '"bits":8,"kernel":3,"kind":"separable"' in row["architecture"])
+            coded = re.compile(r'"bits":[48],"kernel":.,"kind":"separable"')
+            pick = next(row["id"] for row in rows if coded.search(row["architecture"]))
     (table,) = tmp_path.glob("latency_tables/*/*.json")
     assert json.loads(table.read_text(encoding="utf-8"))["integer"]["not_measured"] == []
-    (described,) = (
-        json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("runs/*/models/*/model.json")
-    )
+    (model,) = tmp_path.glob("runs/*/models/*/model.json")
+    described = json.loads(model.read_text(encoding="utf-8"))
     assert described["integer_kernels"] == described["promised_kernels"]
     assert list(tmp_path.glob("runs/*/exports/*/*.onnx"))
 

@@ -231,9 +231,7 @@ def test_a_model_that_learnt_nothing_is_left_out_of_every_comparison(constructed
 
 
 def test_networks_tuned_for_another_device_do_not_answer_here(complete: ReportData) -> None:
-    elsewhere = [
-        {**row, "id": f"other-{row['id']}", "latency_ms": None, "provenance": None} for row in complete.compare
-    ]
+    elsewhere = [replace(row, id=f"other-{row.id}", latency_ms=None, provenance=None) for row in complete.compare]
     best = headline(replace(complete, compare=tuple(elsewhere)))
     assert best is not None and best.within_limit and not best.finetuned
     assert best.identity in {row.id for row in complete.front}

@@ -1,4 +1,4 @@
-"""What a comparison of trained networks is worth: paired differences over seeds, and the searched ones as a curve."""
+"""What a comparison of trained networks is worth: paired differences over seeds, the searched networks as a curve."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Trained:
 
     @property
     def accuracy(self) -> float:
-        """Mean over the seeds."""
+        """Return the mean over the seeds."""
         return sum(self.accuracies) / len(self.accuracies)
 
 
 def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
-    """Two-sided p of a paired t test over seeds; None with one seed, which says nothing about spread."""
+    """Return the two-sided p of a paired t test over seeds; None with one seed, which says nothing about spread."""
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
     if len(differences) < 2:
         return None
@@ -41,54 +41,57 @@ def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
 
 
 def verdict(ours: Trained, theirs: Trained) -> str:
-    """Say in one line what a searched network is beside a hand-designed one, and nothing that may be noise."""
+    """Return one line on how a searched network compares with a hand-designed one; noise counts as no difference."""
     p, seeds = paired_p(ours.accuracies, theirs.accuracies), len(ours.accuracies)
     gain, change = ours.accuracy - theirs.accuracy, ours.latency_ms / theirs.latency_ms - 1
     sure = p is not None and p < SURE
     better = 0 if p is not None and not sure else (gain > 0) - (gain < 0)
     faster = 0 if abs(change) <= LATENCY_NOISE else (change < 0) - (change > 0)
-    says = f"{change:+.0%} latency, {100 * gain:+.1f} points ({described_p(p)}{seeds} seed{'s' if seeds > 1 else ''})"
+    figures = (
+        f"{change:+.0%} latency, {100 * gain:+.1f} points ({described_p(p)}{seeds} seed{'s' if seeds > 1 else ''})"
+    )
     if better >= 0 and faster >= 0 and better + faster > 0:
         word = "dominates" if better > 0 or p is None else "is as accurate as, and faster than,"
-        return f"{word} {theirs.name}: {says}"
+        return f"{word} {theirs.name}: {gap}"
     if better <= 0 and faster <= 0 and better + faster < 0:
         word = "is dominated by" if better < 0 or p is None else "is as accurate as, and slower than,"
-        return f"{word} {theirs.name}: {says}"
+        return f"{word} {theirs.name}: {gap}"
     if better == faster == 0:
-        return f"no difference beyond noise from {theirs.name}: {says}"
-    speed, merit = "faster" if faster > 0 else "slower", "more" if better > 0 else "less"
-    return f"{speed}, {merit} accurate than {theirs.name}: {says}"
+        return f"no difference beyond noise from {theirs.name}: {gap}"
+    speed, quality = "faster" if faster > 0 else "slower", "more" if better > 0 else "less"
+    return f"{speed}, {quality} accurate than {theirs.name}: {gap}"
 
 
 def has_learnt(accuracy: float, num_classes: int) -> bool:
-    """Say whether a network does clearly better than chance: one that does not is no rival."""
+    """Whether a network does clearly better than chance; one that does not is not compared."""
     return accuracy > CLEARLY / num_classes
 
 
 def described_p(p: float | None) -> str:
-    """Write a p value."""
+    """Return a p value in words."""
     if p is None:
         return "spread unknown: "
     return "p<0.001, " if p < 0.001 else f"p={p:.2g}, "
 
 
 def counterpart_of(theirs: Trained, searched: Sequence[Trained], merit: Sequence[float]) -> Trained:
-    """Choose whom to set against a hand-designed network: of those not slower the best by `merit`, else the fastest.
+    """Return the searched network to set against a hand-designed one.
 
-    `merit` is the accuracy on the validation split: who is chosen by the test split looks better than it is.
+    Of the networks that are not slower it is the best by `merit`; where all are slower, it is the fastest. `merit` is
+    the accuracy on the validation split: a network chosen by the test split looks better than it is.
     """
     able = [
-        (each, value)
-        for each, value in zip(searched, merit, strict=True)
-        if each.latency_ms <= theirs.latency_ms * (1 + LATENCY_NOISE)
+        (network, value)
+        for network, value in zip(searched, merit, strict=True)
+        if network.latency_ms <= theirs.latency_ms * (1 + LATENCY_NOISE)
     ]
     if able:
         return max(able, key=lambda pair: pair[1])[0]
-    return min(searched, key=lambda each: each.latency_ms)
+    return min(searched, key=lambda network: network.latency_ms)
 
 
 def front_of(points: Sequence[Point]) -> list[Point]:
-    """Give the points that no other one beats, by rising latency and accuracy."""
+    """Return the points that no other one beats, by rising latency and accuracy."""
     front: list[Point] = []
     for latency, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
         if not front or accuracy > front[-1][1]:
@@ -97,7 +100,7 @@ def front_of(points: Sequence[Point]) -> list[Point]:
 
 
 def accuracy_at(latency_ms: float, points: Sequence[Point]) -> float | None:
-    """Give the accuracy of a front at a latency, interpolated over log latency; None where all of it is slower.
+    """Return the accuracy of a front at a latency, interpolated over log latency; None where all of it is slower.
 
     Beyond its slowest network it stays at that one's accuracy: nothing is extrapolated.
     """
@@ -112,7 +115,7 @@ def accuracy_at(latency_ms: float, points: Sequence[Point]) -> float | None:
 
 
 def latency_at(accuracy: float, points: Sequence[Point]) -> float | None:
-    """Give the latency in ms at which a front has an accuracy, interpolated; None where it never has.
+    """Return the latency in ms at which a front has an accuracy, interpolated; None where it never has.
 
     Below its fastest network it stays at that one's latency.
     """

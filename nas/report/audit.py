@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from nas.report.stored_values import number, optional_number, optional_part, optional_text, part, parts, text, whole
+from nas.report.stored_values import (
+    Json,
+    number,
+    optional_number,
+    optional_part,
+    optional_text,
+    part,
+    parts,
+    text,
+    whole,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +30,7 @@ class RankFigures:
     n: int
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> RankFigures:
+    def from_json(cls, row: Json) -> RankFigures:
         """Read what `nas audit` wrote; `NasError` where a value is missing or wrong."""
         return cls(
             kendall_tau=number(row, "kendall_tau"),
@@ -47,7 +55,7 @@ class AuditedNetwork:
     latency_ms: float | None
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> AuditedNetwork:
+    def from_json(cls, row: Json) -> AuditedNetwork:
         """Read what `nas audit` wrote; `NasError` where a value is missing or wrong."""
         return cls(
             id=text(row, "id"),
@@ -75,7 +83,7 @@ class Audit:
     macs: RankFigures | None = None
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Audit:
+    def from_json(cls, document: Json) -> Audit:
         """Read `audit.json`; `NasError` where a value is missing or wrong."""
         ranking = part(document, "ranking")
         ceiling, macs = optional_part(ranking, "ceiling"), optional_part(ranking, "macs")

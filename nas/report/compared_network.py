@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from nas.report.stored_values import number, optional_number, optional_text, optional_whole, text, whole
+from nas.report.stored_values import Json, number, optional_number, optional_text, optional_whole, text, whole
 
 COLUMNS = (
     *("name", "kind", "id", "accuracy", "accuracy_std", "latency_ms", "num_params", "macs", "epochs", "recipe"),
@@ -66,12 +64,12 @@ class ComparedNetwork:
         """Whether a hand-designed model was left out of the comparison: it has a verdict and no counterpart."""
         return bool(self.verdict) and not self.counterpart
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> dict[str, str | int | float | None]:
         """Return the columns of a line, in their order."""
         return {name: self.counterpart if name == "rival" else getattr(self, name) for name in COLUMNS}
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> ComparedNetwork:
+    def from_row(cls, row: Json) -> ComparedNetwork:
         """Read a line; `NasError` where a value is missing or wrong. A file without `provenance` was measured."""
         return cls(
             name=text(row, "name"),

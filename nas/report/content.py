@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nas.report.audit import Audit
 from nas.report.compared_network import HAND_DESIGNED, SEARCHED, ComparedNetwork
 from nas.report.search_quality import History, SearchQuality
+from nas.report.stored_values import Json
 from nas.report.table_facts import TableFacts
 from nas.report.training_epoch import TrainingEpoch
 from nas.report.transfer_row import TransferRow
@@ -25,9 +26,9 @@ if TYPE_CHECKING:  # these load numpy, which a page does not need
 class Documents:
     """JSON documents that the page carries whole for its readers: `run.json`, `audit.json`, a table's header."""
 
-    manifest: Mapping[str, Any] = field(default_factory=dict)
-    audit: Mapping[str, Any] = field(default_factory=dict)
-    table: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Json = field(default_factory=dict)
+    audit: Json = field(default_factory=dict)
+    table: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

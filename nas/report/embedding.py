@@ -13,10 +13,11 @@ from nas.space.architecture import Architecture, Block
 if TYPE_CHECKING:
     from nas.search.evaluation_row import JudgedNetwork
 
+JsonObject = dict[str, Any]
 Blocks = dict[Block, int]  # block -> its number
 
 
-def embedded(data: ReportData) -> tuple[dict[str, Any], list[Block]]:
+def embedded(data: ReportData) -> tuple[JsonObject, list[Block]]:
     """Return the page's data and its distinct blocks, from which `card.js` puts architectures together again."""
     blocks: Blocks = {}
     devices = [device_part(search, blocks) for search in (data, *data.others)]
@@ -33,7 +34,7 @@ def embedded(data: ReportData) -> tuple[dict[str, Any], list[Block]]:
     return values, list(blocks)
 
 
-def device_part(data: ReportData, blocks: Blocks) -> dict[str, Any]:
+def device_part(data: ReportData, blocks: Blocks) -> JsonObject:
     """Return what belongs to one device's search."""
     return {
         "command": data.command,
@@ -52,20 +53,20 @@ def device_part(data: ReportData, blocks: Blocks) -> dict[str, Any]:
     }
 
 
-def packed(rows: Sequence[JudgedNetwork], blocks: Blocks) -> dict[str, Any]:
+def packed(rows: Sequence[JudgedNetwork], blocks: Blocks) -> JsonObject:
     """Turn rows into column names and lists of values; new blocks get the next numbers in `blocks`."""
     cells = [row.to_row() | {"architecture": numbered(row.architecture, blocks)} for row in rows]
     return {"columns": list(cells[0]) if cells else [], "rows": [list(row.values()) for row in cells]}
 
 
-def numbered(architecture: Architecture, blocks: Blocks) -> dict[str, Any]:
+def numbered(architecture: Architecture, blocks: Blocks) -> JsonObject:
     """Return an architecture in JSON types with numbers in the place of its blocks."""
-    document: dict[str, Any] = json.loads(architecture.to_json())
+    document: JsonObject = json.loads(architecture.to_json())
     for stage_document, stage in zip(document["stages"], architecture.stages, strict=True):
         stage_document["blocks"] = [blocks.setdefault(block, len(blocks)) for block in stage.blocks]
     return document
 
 
-def block_document(block: Block) -> dict[str, Any]:
+def block_document(block: Block) -> JsonObject:
     """Return a block in JSON types, its settings sorted as in canonical JSON."""
     return dict(sorted(block.to_dict().items()))

@@ -6,7 +6,7 @@ Colours: Okabe & Ito 2008, "Color Universal Design"; each series also has its ow
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ KIND_COLOURS = {
     "multiscale": OLIVE,
     "state-fusion": NAVY,
 }
+Layout = dict[str, Any]  # a part of a plotly figure, such as an axis
 WIDE_RANGE = 6.0  # largest / smallest latency from which an axis is logarithmic
 
 
@@ -39,9 +40,7 @@ def colour(choice: str, known: Sequence[str]) -> str:
     return KIND_COLOURS.get(choice) or PALETTE[known.index(choice) % len(PALETTE)]
 
 
-def figure(
-    traces: Sequence[Any], x: Mapping[str, Any], y: Mapping[str, Any], height: int = 440, **more: Any
-) -> go.Figure:
+def figure(traces: Sequence[Any], x: Layout, y: Layout, height: int = 440, **more: Any) -> go.Figure:
     """Return a figure in the report's style: transparent, horizontal legend on top, thin grid."""
     import plotly.graph_objects as go
 
@@ -78,13 +77,13 @@ def figure(
     return chart.update_yaxes(axis)
 
 
-def pattern(place: int) -> dict[str, Any]:
+def pattern(place: int) -> Layout:
     """Return a bar's pattern by its place in the legend: light lines over the colour."""
     shape = PATTERNS[(place + place // len(PALETTE)) % len(PATTERNS)]  # colours repeat: another pattern then
     return {"shape": shape, "size": 7, "solidity": 0.2, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.75)"}
 
 
-def latency_axis(values: Sequence[float], title: str) -> dict[str, Any]:
+def latency_axis(values: Sequence[float], title: str) -> Layout:
     """Return an axis in milliseconds with room at both ends; logarithmic from a factor of WIDE_RANGE on."""
     low, high = min(values), max(values)
     if low > 0 and high / low >= WIDE_RANGE:

@@ -19,7 +19,7 @@ from nas.report.content import (
     sound,
     timed,
 )
-from nas.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, figure, latency_axis
+from nas.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, Layout, figure, latency_axis
 from nas.report.wording import percent
 from nas.space.architecture import Architecture
 
@@ -216,41 +216,52 @@ def trained_traces(
 
     One that is less accurate than `low`, the axis' lower end, is a triangle there; `off_the_scale` names it.
     """
+    traces = []
+    if networks:
+        star = {"symbol": "star", "color": VERMILLION, "size": 14}
+        traces.append(trained_trace(data, networks, "fine-tuned", "markers", star, times, low))
+    if models:
+        diamond = {"symbol": "diamond", "color": GREEN, "size": 11}
+        traces.append(trained_trace(data, models, "hand-designed", "markers+text", diamond, times, low))
+    return traces
+
+
+def trained_trace(
+    data: ReportData,
+    networks: Sequence[ComparedNetwork],
+    label: str,
+    mode: str,
+    marker: Layout,
+    times: Sequence[float],
+    low: float,
+) -> Any:
+    """Draw trained networks of one kind."""
     import plotly.graph_objects as go
 
-    traces = []
-    for rows, label, symbol, fill, size in (
-        (networks, "fine-tuned", "star", VERMILLION, 14),
-        (models, "hand-designed", "diamond", GREEN, 11),
-    ):
-        if not rows:
-            continue
-        traces.append(
-            go.Scatter(
-                x=[known_ms(data, row) for row in rows],
-                y=[max(row.accuracy, low) for row in rows],
-                mode="markers+text" if rows is models else "markers",
-                text=[escape(f" {row.name} ") if row.accuracy >= low else "" for row in rows],
-                textposition=[label_position(known_ms(data, row), times) for row in rows],
-                textfont={"size": 11},
-                cliponaxis=False,
-                marker={
-                    "symbol": [symbol if row.accuracy >= low else "triangle-down" for row in rows],
-                    "color": fill,
-                    "size": size,
-                    "line": {"width": 1, "color": "white"},
-                },
-                name=f"{label} (test, {latency_kind(rows)})",
-                ids=[row.id for row in rows],
-                customdata=[
-                    [escape(row.name), row.accuracy, "predicted" if row.measured_ms is None else "measured"]
-                    for row in rows
-                ],
-                hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:.1%} test<br>%{x:.3g} ms %{customdata[2]}"
-                "<extra></extra>",
-            )
-        )
-    return traces
+    in_frame = [network.accuracy >= low for network in networks]
+    return go.Scatter(
+        x=[known_ms(data, network) for network in networks],
+        y=[max(network.accuracy, low) for network in networks],
+        mode=mode,
+        text=[escape(f" {network.name} ") if shown else "" for network, shown in zip(networks, in_frame, strict=True)],
+        textposition=[label_position(known_ms(data, network), times) for network in networks],
+        textfont={"size": 11},
+        cliponaxis=False,
+        marker={
+            "symbol": [marker["symbol"] if shown else "triangle-down" for shown in in_frame],
+            "color": marker["color"],
+            "size": marker["size"],
+            "line": {"width": 1, "color": "white"},
+        },
+        name=f"{label} (test, {latency_kind(networks)})",
+        ids=[network.id for network in networks],
+        customdata=[
+            [escape(network.name), network.accuracy, "predicted" if network.measured_ms is None else "measured"]
+            for network in networks
+        ],
+        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:.1%} test<br>%{x:.3g} ms %{customdata[2]}"
+        "<extra></extra>",
+    )
 
 
 def off_the_scale(data: ReportData, low: float) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from nas.report.stored_values import number, optional_number, part, refuse, whole
+from nas.report.stored_values import Json, number, optional_number, part, refuse, whole
 
 History = tuple[tuple[int, float], ...]  # (number of evaluations, hypervolume)
 
@@ -31,7 +30,7 @@ class SearchQuality:
     saved_share: float
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> SearchQuality:
+    def from_json(cls, row: Json) -> SearchQuality:
         """Read what `nas search` wrote; `NasError` where a value is missing or wrong."""
         baselines = part(row, "control")
         histories = part(row, "control_history") if "control_history" in row else {}
@@ -46,7 +45,7 @@ class SearchQuality:
             saved_share=number(row, "saved_share"),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the keys of the file, in their order."""
         return {
             "hypervolume": self.hypervolume,
@@ -60,7 +59,7 @@ class SearchQuality:
         }
 
 
-def history_in(histories: Mapping[str, Any], name: str) -> History:
+def history_in(histories: Json, name: str) -> History:
     """Read the growth of a hypervolume; `NasError` where it is not a list of pairs of numbers."""
     try:
         return tuple((int(count), float(volume)) for count, volume in histories[name])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from nas.report.stored_values import (
+    Json,
     flag,
     number,
     optional_number,
@@ -30,7 +29,7 @@ class ValidatedNetwork:
     split: str  # `fit` where it served to fit the table's correction, else `held-out`
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> ValidatedNetwork:
+    def from_json(cls, row: Json) -> ValidatedNetwork:
         """Read what `nas profile` wrote; `NasError` where a value is missing or wrong."""
         return cls(
             id=text(row, "id"),
@@ -60,7 +59,7 @@ class Validation:
     trustworthy: bool = True
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Validation:
+    def from_json(cls, row: Json) -> Validation:
         """Read what `nas profile` wrote; `NasError` where a value is missing or wrong."""
         return cls(
             mape=number(row, "mape"),
@@ -91,7 +90,7 @@ class TableFacts:
     validation: Validation | None = None  # None where fewer than two held-out networks were measured
 
     @classmethod
-    def from_header(cls, header: Mapping[str, Any]) -> TableFacts:
+    def from_header(cls, header: Json) -> TableFacts:
         """Read a table's header; `NasError` where a value is missing or wrong."""
         validation = optional_part(header, "validation")
         prediction = optional_part(header, "prediction")

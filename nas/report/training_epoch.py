@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from nas.report.stored_values import optional_number, optional_whole, whole
+from nas.report.stored_values import Json, optional_number, optional_whole, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +21,7 @@ class TrainingEpoch:
     seconds: float | None = None
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> TrainingEpoch:
+    def from_json(cls, row: Json) -> TrainingEpoch:
         """Read a line; `NasError` where a value is missing or wrong."""
         return cls(
             accuracy_largest=optional_number(row, "accuracy_largest"),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from nas.report.stored_values import number, optional_number, text, whole
+from nas.report.stored_values import Json, number, optional_number, text, whole
 
 COLUMNS = (
     *("front_of", "used_on", "hypervolume_share", "accuracy", "own_accuracy", "within_limit", "of", "provenance"),
@@ -31,7 +29,7 @@ class TransferRow:
     num_networks: int  # the column `of`
     provenance: str
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> dict[str, str | int | float | None]:
         """Return the columns of a line, in their order."""
         return {
             "front_of": self.front_of,
@@ -45,7 +43,7 @@ class TransferRow:
         }
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> TransferRow:
+    def from_row(cls, row: Json) -> TransferRow:
         """Read a line; `NasError` where a value is missing or wrong."""
         return cls(
             front_of=text(row, "front_of"),

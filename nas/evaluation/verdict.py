@@ -47,9 +47,7 @@ def verdict(ours: Trained, theirs: Trained) -> str:
     sure = p is not None and p < SURE
     better = 0 if p is not None and not sure else (gain > 0) - (gain < 0)
     faster = 0 if abs(change) <= LATENCY_NOISE else (change < 0) - (change > 0)
-    figures = (
-        f"{change:+.0%} latency, {100 * gain:+.1f} points ({described_p(p)}{seeds} seed{'s' if seeds > 1 else ''})"
-    )
+    gap = f"{change:+.0%} latency, {100 * gain:+.1f} points ({described_p(p)}{seeds} seed{'s' if seeds > 1 else ''})"
     if better >= 0 and faster >= 0 and better + faster > 0:
         word = "dominates" if better > 0 or p is None else "is as accurate as, and faster than,"
         return f"{word} {theirs.name}: {gap}"

@@ -21,15 +21,15 @@ class Undecoded:
 
     @property
     def cardinalities(self) -> Sequence[int]:
-        """Number of choices of each gene."""
+        """Return the number of choices of each gene."""
         return self.space.cardinalities
 
     def active(self, genomes: np.ndarray, /) -> np.ndarray:
-        """Genes that change the candidate, bool [n, genes]."""
+        """Return the genes that change the candidate, bool [n, genes]."""
         return self.space.active(genomes)
 
     def decode(self, genome: Any, /) -> Any:
-        """Leave the genome as it is."""
+        """Return the genome as it is."""
         return np.asarray(genome)
 
 
@@ -86,10 +86,10 @@ def replayed_problem(problem: Problem, result: SearchResult) -> Problem:
 
 
 def expectation(predictor: Predictor) -> Evaluate:
-    """Evaluate genomes by what the predictor expects."""
+    """Return a function that evaluates genomes by what the predictor expects."""
     return lambda genomes: predictor.predict(as_genomes(predictor.space, genomes))[0].tolist()
 
 
 def decoding(space: DesignSpace, evaluate: Evaluate) -> Evaluate:
-    """Evaluate genomes by decoding them first."""
+    """Return a function that decodes genomes and evaluates the candidates."""
     return lambda genomes: evaluate([space.decode(genome) for genome in genomes])

@@ -18,7 +18,7 @@ Metrics = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Priced genomes [k, genes] whose feasible ones are with the workers; `predicted` costs, where there are any."""
+    """Priced genomes [k, genes], of which workers hold the feasible ones; `predicted` are their costs, if known."""
 
     genomes: np.ndarray
     candidates: list[Any]
@@ -30,7 +30,7 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """How many evaluations it will be."""
+        """Return the number of evaluations that it needs."""
         return int((self.excess == 0).sum())
 
 
@@ -42,7 +42,7 @@ def submit(
     workers: Workers,
     predicted: np.ndarray | None = None,
 ) -> Batch:
-    """Price genomes [k, genes] and give `workers` the feasible ones that are not `known`.
+    """Price genomes [k, genes] and submit the feasible ones that are not `known` to `workers`.
 
     `rivals` [r, objectives] are the costs that a staged objective races against.
     """
@@ -62,12 +62,12 @@ def collect(
 ) -> tuple[np.ndarray, np.ndarray, dict[Genome, Metrics]]:
     """Wait for a batch and pass each evaluation to `note`, in order.
 
-    Returns costs [k, objectives], violations [k] (infinite where an evaluation failed) and the cheap figures of the
+    Return costs [k, objectives], violations [k] (infinite where an evaluation failed) and the cheap figures of the
     infeasible genomes.
     """
     excess, keys = batch.excess.copy(), as_tuples(batch.genomes)
     costs = np.full((len(keys), len(problem.objectives)), np.inf)
-    turned_down: dict[Genome, Metrics] = {keys[i]: batch.prices[i] for i in np.flatnonzero(excess)}
+    rejected: dict[Genome, Metrics] = {keys[i]: batch.prices[i] for i in np.flatnonzero(excess)}
     for i in np.flatnonzero(excess == 0).tolist():
         if i in batch.sent:
             outcome = next(batch.outcomes)
@@ -80,21 +80,22 @@ def collect(
             excess[i] = np.inf
         else:
             costs[i] = costs_of(problem.objectives, [evaluation])[0]
-    return costs, excess, turned_down
+    return costs, excess, rejected
 
 
 def replayed(problem: Problem, genome: Genome, known: Mapping[Genome, Metrics]) -> dict[str, float]:
-    """Expensive values that need no evaluation: from `known` if there, else NaN, as a cheap figure has failed."""
+    """Return expensive values without an evaluation: from `known`, or NaN where a cheap figure is not finite."""
     names = [objective.name for objective in problem.expensive]
     if genome not in known:
         return failed_values(problem.expensive)
     if missing := set(names) - known[genome].keys():
         hint = "Resume with the objectives that the search was started with"
         raise NasError(f"the earlier run has no {', '.join(sorted(missing))} of genome {genome}", hint)
-    shares = {share_name(each): float(known[genome].get(share_name(each), 1.0)) for each in problem.staged}
-    return {**{name: float(known[genome][name]) for name in names}, **shares}
+    metrics = known[genome]
+    shares = {share_name(staged): float(metrics.get(share_name(staged), 1.0)) for staged in problem.staged}
+    return {**{name: float(metrics[name]) for name in names}, **shares}
 
 
 def sound(prices: Metrics) -> bool:
-    """True where every cheap figure is finite."""
+    """Whether every cheap figure is finite."""
     return all(math.isfinite(value) for value in prices.values())

@@ -22,13 +22,14 @@ DESCENTS = 50  # steps from a random genome towards an end, at most
 FEASIBLE_DRAWS = 5  # random genomes for each feasible one that is needed
 
 
-def first_design(space: DesignSpace, prices: Prices, rng: np.random.Generator, seen: Set[Genome], n: int) -> np.ndarray:
-    """Choose up to n unseen feasible genomes, int [k, genes]: ends first, then each as far as can be from those before.
+def first_design(prices: Prices, rng: np.random.Generator, seen: Set[Genome], n: int) -> np.ndarray:
+    """Choose up to n unseen feasible genomes, int [k, genes]: ends first, then always the farthest from all before.
 
-    Far means by the cheap objectives, scaled to their range, and by the share of genes that differ. Where nothing
-    feasible is found, those of the least violation.
+    The distance counts the cheap objectives, scaled to their range, and the share of genes that differ. Where nothing
+    feasible is found, the genomes of the least violation are returned.
     """
-    ends = find_ends(space, prices, rng)
+    space = prices.space
+    ends = find_ends(prices, rng)
     met = set(seen)
     mixed = mixtures(ends, rng, POOL)
     pool = unmet(space, np.concatenate([ends, mixed, mutate(space, mixed, rng, MIXED_CHANGES)]), met)
@@ -36,7 +37,7 @@ def first_design(space: DesignSpace, prices: Prices, rng: np.random.Generator, s
     pool = np.concatenate([pool, sample_unseen(space, rng, met, POOL)])
     costs, excess = prices(pool)
     if (excess == 0).sum() < n:
-        pool, excess = approach(space, prices, rng, seen, pool, n)
+        pool, excess = approach(prices, rng, seen, pool, n)
         costs, num_ends = prices(pool)[0], 0
     if not (excess == 0).any():
         return pool[np.argsort(excess, kind="stable")[:n]]
@@ -50,10 +51,10 @@ def first_design(space: DesignSpace, prices: Prices, rng: np.random.Generator, s
 
 
 def approach(
-    space: DesignSpace, prices: Prices, rng: np.random.Generator, seen: Set[Genome], start: np.ndarray, n: int
+    prices: Prices, rng: np.random.Generator, seen: Set[Genome], start: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Evolve a few times n genomes into the constraints: unseen genomes [k, genes], violations [k]."""
-    size = max(4 * n, 40)
+    """Evolve a few times n genomes into the constraints; return unseen genomes [k, genes] and violations [k]."""
+    space, size = prices.space, max(4 * n, 40)
 
     def assess(genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         costs, excess = prices(genomes)
@@ -64,7 +65,7 @@ def approach(
 
 
 def farthest_first(place: np.ndarray, n: int, num_given: int) -> np.ndarray:
-    """Indices of up to n rows of place [k, axes]: the `num_given` first, then always the farthest from all before."""
+    """Return indices of up to n rows of place [k, axes]: the `num_given` first, then always the farthest from these."""
     nearest = squared_distances(place, place[:num_given]).min(axis=1, initial=np.inf)
     chosen = list(range(min(n, num_given)))
     while len(chosen) < min(n, len(place)):
@@ -74,16 +75,18 @@ def farthest_first(place: np.ndarray, n: int, num_given: int) -> np.ndarray:
     return np.array(chosen, dtype=int)
 
 
-def find_ends(space: DesignSpace, prices: Prices, rng: np.random.Generator) -> np.ndarray:
-    """Genomes of the smallest and of the largest value of each cheap objective that descent reaches, int [k, genes]."""
+def find_ends(prices: Prices, rng: np.random.Generator) -> np.ndarray:
+    """Return genomes of the smallest and the largest value of each cheap objective by descent, int [k, genes]."""
+    space = prices.space
     start = canonical(space, rng.integers(space.cardinalities, size=(1, len(space.cardinalities))))[0]
     cheap = [i for i, objective in enumerate(prices.problem.objectives) if not objective.expensive]
-    ends = [descend(space, prices, start, i, sign) for i in cheap for sign in (1.0, -1.0)]
+    ends = [descend(prices, start, i, sign) for i in cheap for sign in (1.0, -1.0)]
     return np.stack(ends) if ends else as_genomes(space, [])
 
 
-def descend(space: DesignSpace, prices: Prices, genome: np.ndarray, objective: int, sign: float) -> np.ndarray:
-    """Improve sign * a cheap cost gene by gene from `genome` [genes], keeping to the constraints as far as possible."""
+def descend(prices: Prices, genome: np.ndarray, objective: int, sign: float) -> np.ndarray:
+    """Improve sign * a cheap cost gene by gene from `genome` [genes], within the constraints as far as possible."""
+    space = prices.space
 
     def keys(genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         costs, excess = prices(genomes)
@@ -98,15 +101,15 @@ def descend(space: DesignSpace, prices: Prices, genome: np.ndarray, objective: i
     for _ in range(DESCENTS):
         changed = canonical(space, single_changes(space, best[None]))
         leap = canonical(space, all_best(space, keys(changed), best)[None])
-        found, reached = best_of(np.concatenate([changed, leap]))
+        candidate, reached = best_of(np.concatenate([changed, leap]))
         if not reached < value:
             break
-        best, value = found, reached
+        best, value = candidate, reached
     return best
 
 
 def all_best(space: DesignSpace, keys: tuple[np.ndarray, np.ndarray], genome: np.ndarray) -> np.ndarray:
-    """Set every gene to its best single change at once, [genes]; best where the figure is a sum over genes."""
+    """Set every gene to its best single change at once, [genes]: the optimum where the figure is a sum over genes."""
     leap, start = genome.copy(), 0
     for gene, cardinality in enumerate(space.cardinalities):
         part = slice(start, start + cardinality)
@@ -116,26 +119,25 @@ def all_best(space: DesignSpace, keys: tuple[np.ndarray, np.ndarray], genome: np
 
 
 def mixtures(ends: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Mix two ends to all proportions, int [n, genes]; nothing where there are fewer than two."""
+    """Mix pairs of ends in all proportions, int [n, genes]; nothing where there are fewer than two ends."""
     if len(ends) < 2:
         return ends[:0]
-    some, others = ends[rng.integers(len(ends), size=n)], ends[rng.integers(len(ends), size=n)]
-    return np.where(rng.random((n, ends.shape[1])) < rng.random((n, 1)), some, others)
+    first, second = ends[rng.integers(len(ends), size=n)], ends[rng.integers(len(ends), size=n)]
+    return np.where(rng.random((n, ends.shape[1])) < rng.random((n, 1)), first, second)
 
 
-def draw_feasible(
-    space: DesignSpace, prices: Prices, rng: np.random.Generator, seen: Set[Genome], n: int
-) -> np.ndarray:
-    """Draw n genomes outside `seen`, int [n, genes], feasible ones as far as some can be found.
+def draw_feasible(prices: Prices, rng: np.random.Generator, seen: Set[Genome], n: int) -> np.ndarray:
+    """Draw n genomes outside `seen`, int [n, genes], feasible ones if enough can be found.
 
-    The rest is infeasible, so that fewer than n come only when the space is exhausted.
+    The rest is infeasible. Fewer than n come only when the space is exhausted.
     """
+    space = prices.space
     if n <= 0:
         return as_genomes(space, [])
     drawn = sample_unseen(space, rng, seen, FEASIBLE_DRAWS * n)
     excess = prices(drawn)[1]
     if (excess == 0).sum() < n:
-        found, _ = approach(space, prices, rng, seen, drawn, n)
-        drawn = unmet(space, np.concatenate([drawn, found]), set())
+        evolved, _ = approach(prices, rng, seen, drawn, n)
+        drawn = unmet(space, np.concatenate([drawn, evolved]), set())
         excess = prices(drawn)[1]
     return drawn[np.argsort(excess, kind="stable")[:n]]

@@ -1,6 +1,6 @@
 """What is known of one judged architecture: a line of `evaluations.jsonl`, `front.csv` and `presets.csv`, as a value.
 
-Accuracies are in [0, 1], those of inherited weights on the validation split; latencies are in milliseconds a batch.
+Accuracies are in [0, 1], with inherited weights on the validation split; latencies are in milliseconds a batch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ COLUMNS = (
 class JudgedNetwork:
     """An architecture with its accuracy, its latency by a table, and its cost.
 
-    The accuracy is NaN where the evaluation failed. `latency_measured_ms` is that of the whole network, None before it
-    is measured. `feasible` tells whether the limits of the search hold.
+    The accuracy is NaN where the evaluation failed. `latency_measured_ms` is the latency of the whole network, None
+    before it is measured. `feasible` is whether the limits of the search hold.
     """
 
     architecture: Architecture
@@ -66,7 +66,7 @@ class JudgedNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRow(JudgedNetwork):
-    """A line of `evaluations.jsonl`; a search resumes from `counted`, right answers in each part of the split."""
+    """A line of `evaluations.jsonl`; a search resumes from `counted`, correct answers in each part of the split."""
 
     accuracy_share: float = 1.0  # of the split that was seen: less than 1 where a race was stopped
     counted: Counts = ()

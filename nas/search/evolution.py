@@ -27,10 +27,10 @@ def evolve(
     num_children: int,
     generations: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Evolve `size` unseen genomes of low cost; returns genomes [k, genes], costs [k, objectives], violations [k].
+    """Evolve `size` unseen genomes of low cost; return genomes [k, genes], costs [k, objectives], violations [k].
 
-    `start` [n, genes] is the first population; `parents` [n, genes] may be seen ones, and mate in every generation.
-    No costs are asked for seen genomes, and fewer than `size` genomes come back only where no more were met.
+    `start` [n, genes] is the first population. `parents` [n, genes] may be seen ones; they mate in every generation.
+    Seen genomes are not assessed. Fewer than `size` genomes are returned only where no more were met.
     """
     met = set(seen)
     population = unmet(space, start, met)
@@ -56,15 +56,15 @@ def evolve(
 
 
 def unmet(space: DesignSpace, genomes: np.ndarray, met: set[Genome], seen: Set[Genome] = frozenset()) -> np.ndarray:
-    """Canonical genomes that are neither in `met` nor `seen`, each once, int [k, genes]; adds them to `met`."""
-    each = dict.fromkeys(as_tuples(canonical(space, genomes)))
-    new = [genome for genome in each if genome not in met and genome not in seen]
+    """Return the canonical genomes in neither `met` nor `seen`, each once, int [k, genes], and add them to `met`."""
+    distinct = dict.fromkeys(as_tuples(canonical(space, genomes)))
+    new = [genome for genome in distinct if genome not in met and genome not in seen]
     met.update(new)
     return as_genomes(space, new)
 
 
 def survivors(costs: np.ndarray, excess: np.ndarray, size: int) -> np.ndarray:
-    """Indices of the `size` best rows: feasible first, by rank and then crowding; the infeasible by violation."""
+    """Return the indices of the `size` best rows: feasible ones by rank and crowding, then others by violation."""
     if len(costs) <= size:
         return np.arange(len(costs))
     feasible = np.flatnonzero(excess == 0)
@@ -75,14 +75,14 @@ def survivors(costs: np.ndarray, excess: np.ndarray, size: int) -> np.ndarray:
 
 
 def pareto_ranks(costs: np.ndarray) -> np.ndarray:
-    """Number of the front that each row is on when one front after the other is taken away, int [n]."""
+    """Return the number of the front that each row is on when front after front is taken away, int [n]."""
     from moocore import pareto_rank
 
     return np.asarray(pareto_rank(costs)) if len(costs) else np.zeros(0, dtype=int)
 
 
 def crowding(costs: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Distance between each row's neighbours on its own front, summed over objectives; infinite at the ends."""
+    """Return the distance between each row's neighbours on its front, summed over objectives; infinite at the ends."""
     total = np.zeros(len(costs))
     for column in costs.T if len(costs) else ():
         order = np.lexsort((column, ranks))

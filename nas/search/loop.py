@@ -58,21 +58,21 @@ def search(
 ) -> SearchResult:
     """Find the non-dominated candidates that hold all constraints, with at most `budget` evaluations.
 
-    The budget counts distinct feasible candidates; infeasible ones are turned down by their cheap figures and cost
-    nothing. `initial` genomes join the first batch. The search ends early when the space is exhausted, or when
-    MAX_BARREN candidates in a row brought nothing feasible and new.
+    The budget counts distinct feasible candidates. Infeasible ones are rejected by their cheap figures, at no cost.
+    `initial` genomes join the first batch. The search ends early when the space is exhausted, or when MAX_BARREN
+    candidates in a row were infeasible or not new.
 
     `record(evaluation)` is called once per new evaluation, in order, as soon as it is known. To resume, pass what was
-    recorded as `known` (genome -> metrics) with otherwise the same arguments: the same result comes out, and known
-    ones are neither evaluated nor recorded again. `progress(done, budget)` is called after every evaluation.
+    recorded as `known` (genome -> metrics) with otherwise the same arguments. The result is the same, and known genomes
+    are neither evaluated nor recorded again. `progress(done, budget)` is called after every evaluation.
 
-    `reference`, of the hypervolume, maps each objective to a value in its own unit. Without it: the worst values of
-    the first batch in which an evaluation succeeded, moved away by a tenth of that batch's range.
+    `reference`, the reference point of the hypervolume, maps each objective to a value in its own unit. Its default is
+    the worst values of the first batch in which an evaluation succeeded, moved away by a tenth of that batch's range.
 
-    `workers` evaluate the candidates of a batch side by side, such as `nas.search.parallel.ray_workers` on Ray; without
-    them this process does it, one by one. The result is the same. With `ahead`, so many more batches are begun before
-    the oldest must be complete, so that many workers need not wait for its last evaluation; the result depends on that
-    number, but not on who was ready when.
+    `workers` evaluate the candidates of a batch in parallel, such as `nas.search.parallel.ray_workers` on Ray. By
+    default this process evaluates them one by one. The result is the same. With `ahead`, so many more batches are begun
+    before the oldest must be complete, so that workers need not wait for its last evaluation. The result depends on
+    that number, but not on the order in which evaluations end.
 
     Raises `NasError` when nothing feasible was found, every evaluation failed, or the arguments do not fit together.
     """
@@ -168,10 +168,10 @@ class Loop:
         """Wait for the oldest batch, and tell the algorithm its costs."""
         batch = self.under_way.popleft()
         before = len(self.evaluations)
-        costs, excess, turned_down = collect(self.problem, batch, self.known, self.note)
+        costs, excess, rejected = collect(self.problem, batch, self.known, self.note)
         self.proposer.tell(batch.genomes, costs, excess)
         self.front = front_of(self.problem, [*self.front, *self.evaluations[before:]])
-        self.rejected.update(turned_down)
+        self.rejected.update(rejected)
         if batch.predicted is not None:
             self.order.extend(compare_order(self.problem, batch.predicted[excess == 0], costs[excess == 0]))
         self.batch_ends.append(len(self.evaluations))
@@ -227,7 +227,7 @@ def result_of(loop: Loop, reference: Metrics | None) -> SearchResult:
 
 
 def why_stopped(space: DesignSpace, seen: set[Genome], budget_spent: bool) -> str:
-    """Name the reason that ended a search: `budget`, `exhausted` or `barren`."""
+    """Return the reason that ended a search: `budget`, `exhausted` or `barren`."""
     if budget_spent:
         return "budget"
     return "barren" if list_unseen(space, seen, 1) else "exhausted"
@@ -241,12 +241,12 @@ def drop_seen(space: DesignSpace, genomes: np.ndarray, seen: set[Genome]) -> np.
 
 
 def succeeded(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Leave out the failed evaluations."""
+    """Return the evaluations that did not fail."""
     return [evaluation for evaluation in evaluations if not evaluation.failed]
 
 
 def front_of(problem: Problem, evaluations: Sequence[Evaluation]) -> tuple[Evaluation, ...]:
-    """Pick the non-dominated evaluations, ordered by cost from the first objective on, then by genome."""
+    """Return the non-dominated evaluations, ordered by cost from the first objective on, then by genome."""
     sound = succeeded(evaluations)
     costs = costs_of(problem.objectives, sound)
     members = [(tuple(costs[i]), sound[i].genome, i) for i in np.flatnonzero(non_dominated(costs))]
@@ -254,29 +254,31 @@ def front_of(problem: Problem, evaluations: Sequence[Evaluation]) -> tuple[Evalu
 
 
 def default_reference(problem: Problem, evaluations: Sequence[Evaluation], batch_ends: Sequence[int]) -> Metrics:
-    """Worst values of the first batch in which an evaluation succeeded, moved away by a tenth of their range."""
+    """Return the worst values of the first batch with a success, moved away by a tenth of their range."""
     first = next(sound for end in batch_ends if (sound := succeeded(evaluations[:end])))
     costs = costs_of(problem.objectives, first)
     worst = costs.max(axis=0)
     span = worst - costs.min(axis=0)
     corner = worst + 0.1 * np.where(span > 0, span, np.maximum(np.abs(worst), 1.0))
-    return {each.name: each.sign * float(cost) for each, cost in zip(problem.objectives, corner, strict=True)}
+    return {
+        objective.name: objective.sign * float(cost) for objective, cost in zip(problem.objectives, corner, strict=True)
+    }
 
 
 def hypervolumes(
     problem: Problem, evaluations: Sequence[Evaluation], batch_ends: Sequence[int], reference: Metrics
 ) -> tuple[tuple[int, float], ...]:
-    """Number of evaluations and hypervolume so far, after each batch that evaluated something."""
-    corner = [each.sign * reference[each.name] for each in problem.objectives]
-    found: list[tuple[int, float]] = []
+    """Return the number of evaluations and the hypervolume so far, after each batch that evaluated something."""
+    corner = [objective.sign * reference[objective.name] for objective in problem.objectives]
+    history: list[tuple[int, float]] = []
     front: tuple[Evaluation, ...] = ()
     before = 0
     for end in dict.fromkeys(batch_ends):
         if end:
             front = front_of(problem, [*front, *evaluations[before:end]])
-            found.append((end, hypervolume(costs_of(problem.objectives, front), corner)))
+            history.append((end, hypervolume(costs_of(problem.objectives, front), corner)))
             before = end
-    return tuple(found)
+    return tuple(history)
 
 
 def compare_order(problem: Problem, predicted: np.ndarray, measured: np.ndarray) -> list[tuple[float, int]]:
@@ -286,19 +288,19 @@ def compare_order(problem: Problem, predicted: np.ndarray, measured: np.ndarray)
 
 
 def share_right(order: Sequence[tuple[float, int]]) -> float | None:
-    """Share of all pairs that were in the right order; None where none was predicted."""
+    """Return the share of all pairs that were predicted in the right order; None where none was predicted."""
     total = sum(count for _, count in order)
-    return sum(right for right, _ in order) / total if total else None
+    return sum(in_order for in_order, _ in order) / total if total else None
 
 
 def saved_share(problem: Problem, evaluations: Sequence[Evaluation]) -> float:
-    """Share of the staged objective's work that was not done."""
-    seen = [evaluation.metrics[share_name(each)] for each in problem.staged for evaluation in evaluations]
+    """Return the share of the staged objective's work that was not done."""
+    seen = [evaluation.metrics[share_name(staged)] for staged in problem.staged for evaluation in evaluations]
     return 1.0 - sum(seen) / len(seen) if seen else 0.0
 
 
 def check_positive(**counts: int) -> None:
-    """Refuse a count below 1."""
+    """Raise `NasError` for a count below 1."""
     for name, count in counts.items():
         if count < 1:
             raise NasError(f"the {name} of a search must be at least 1, not {count}", f"Pass {name}=20, for example")
@@ -315,7 +317,7 @@ def check_initial(space: DesignSpace, initial: Sequence[Sequence[int]]) -> np.nd
 
 
 def check_reference(problem: Problem, reference: Metrics) -> None:
-    """Refuse a reference point that does not name just the objectives."""
+    """Raise `NasError` for a reference point that does not name exactly the objectives."""
     names = [objective.name for objective in problem.objectives]
     for name in reference:
         if name not in names:

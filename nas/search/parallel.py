@@ -1,9 +1,8 @@
 """Workers on Ray: every actor gets the expensive objectives once, through the object store, and evaluates jobs.
 
-Who evaluates what is left to chance, but outcomes come back in the order of the jobs, and none depends on another of
-its batch, so that a search gives the same result with any number of workers. A job whose worker dies goes to another
-one, and counts as failed when it has killed several. Ray starts dead workers anew, on another node where theirs is
-gone.
+Any worker may evaluate any job. Outcomes come back in the order of the jobs, and none depends on another of its batch,
+so that a search gives the same result with any number of workers. A job whose worker dies goes to another one, and
+counts as failed when it has killed several. Ray restarts dead workers, on another node where theirs is gone.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from nas.search.problem import Objective
 from nas.search.racing import Job, Outcome, Workers, failed_values, race
 
 LOOPBACK = "127.0.0.1"
-PATIENCE_S = 10.0  # without any worker before it is said what is waited for
+PATIENCE_S = 10.0  # without any worker, before a message says what the search waits for
 MOST_DEATHS = 3  # workers that may die of one job, or one after the other while they start
 MOST_PORT = 65535
 START_ONE = "Start one: ray start --head --node-ip-address=127.0.0.1 --port=6379; or leave out --ray-address"
@@ -37,8 +36,8 @@ def ray_workers(
     """Evaluate jobs by `count` Ray actors, started with the first job, on this machine or the cluster at `address`.
 
     The objectives travel by pickle: functions of modules that every node has, closures too. Where no worker starts, as
-    the cluster has other work, `say` tells so once. A job that has killed MOST_DEATHS workers has failed, with NaN for
-    its values. `NasError` where Ray cannot be reached or has too few CPUs, and where one job after the other fails so.
+    the cluster has other work, `say` is called once. A job that has killed MOST_DEATHS workers has failed, with NaN for
+    its values. `NasError` where Ray cannot be reached or has too few CPUs, and where several jobs in a row fail so.
     """
     pool: list[Pool] = []
 
@@ -87,7 +86,7 @@ def connect(count: int, address: str | None) -> None:
 
 
 def check_address(address: str) -> None:
-    """Refuse what is not HOST:PORT, and where nothing listens: Ray itself would try for minutes."""
+    """Raise `NasError` for what is not HOST:PORT, and where nothing listens: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > MOST_PORT or "/" in host:
         raise NasError(f"'{address}' is not the address of a Ray cluster", "--ray-address HOST:PORT, as ray start says")
@@ -139,14 +138,14 @@ class Pool:
     killed_by: Counter[int | None] = field(default_factory=Counter)  # workers that died of a job, or while they started
     lost: int = 0  # jobs that have failed one after the other
     numbers: Iterator[int] = field(default_factory=itertools.count)
-    patient: bool = False  # once the first worker was waited for
+    patient: bool = False  # whether the first worker was waited for
 
     def prepare(self, actor: Any) -> None:
-        """Let an actor that starts, for the first time or anew, count as idle when it has the objectives."""
+        """Let an actor that starts or restarts count as idle when it has the objectives."""
         self.running[actor.prepare.remote(self.stored)] = (actor, None)
 
     def submit(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Begin jobs at once; their outcomes come in their order, and later jobs go on while they are waited for."""
+        """Begin jobs at once and return their outcomes in order; later jobs go on while one is waited for."""
         numbers = list(itertools.islice(self.numbers, len(jobs)))
         self.jobs.update(zip(numbers, jobs, strict=True))
         self.waiting.extend(numbers)
@@ -204,20 +203,22 @@ class Pool:
             self.done[number] = Outcome(failed_values(self.expensive), (), 0.0)
 
     def next_done(self) -> Any:
-        """Wait for whatever is done next; say so where it is the first worker and takes long."""
+        """Wait for whatever is done next; print a line where it is the first worker and takes long."""
         import ray
 
         if not self.patient:
             self.patient = True
             if done := ray.wait(list(self.running), num_returns=1, timeout=PATIENCE_S)[0]:
                 return done[0]
-            free, cpus = (int(some.get("CPU", 0)) for some in (ray.available_resources(), ray.cluster_resources()))
+            free, cpus = (
+                int(resources.get("CPU", 0)) for resources in (ray.available_resources(), ray.cluster_resources())
+            )
             self.say(f"waiting for a worker to start: {free} of the Ray cluster's {cpus} CPUs are free")
         return ray.wait(list(self.running), num_returns=1)[0][0]
 
 
 def check_deaths(what: str, deaths: int, error: Exception) -> None:
-    """Give up where worker after worker dies of the same."""
+    """Raise `NasError` where worker after worker dies of the same."""
     if deaths >= MOST_DEATHS:
         hint = "See why with --workers 1; fewer workers need less memory"
         raise NasError(f"{what} has killed {deaths} workers", hint) from error

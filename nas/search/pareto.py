@@ -16,7 +16,7 @@ def dominate(rivals: np.ndarray, costs: np.ndarray) -> np.ndarray:
 
 
 def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
-    """Volume that the rows dominate below `reference` [objectives]; rows beyond it add nothing.
+    """Return the volume that the rows dominate below `reference` [objectives]; rows beyond it add nothing.
 
     The unit is the product of the objectives' units. Raises ValueError on NaN.
     """
@@ -42,14 +42,14 @@ def greedy_gains(
     picked: list[int] = []
     while heap and len(picked) < n:
         _, i, measured = heapq.heappop(heap)
-        grown = [np.concatenate([some, view[i : i + 1]]) for some, view in zip(members, views, strict=True)]
+        grown = [np.concatenate([front, view[i : i + 1]]) for front, view in zip(members, views, strict=True)]
         if measured == len(picked):
             picked.append(i)
-            members = [some[non_dominated(some)] for some in grown]
-            volumes = [hypervolume(some, reference) for some in members]
+            members = [front[non_dominated(front)] for front in grown]
+            volumes = [hypervolume(front, reference) for front in members]
             continue
         pairs = zip(grown, volumes, weights, strict=True)
-        gain = sum(weight * (hypervolume(some, reference) - volume) for some, volume, weight in pairs)
+        gain = sum(weight * (hypervolume(front, reference) - volume) for front, volume, weight in pairs)
         if gain > least:
             heapq.heappush(heap, (-gain, i, len(picked)))
     return picked

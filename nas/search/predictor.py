@@ -35,14 +35,14 @@ class Member:
     inverse: np.ndarray  # n n: inverse covariance
 
     def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the noiseless figure, each [k], for features [k, columns]."""
+        """Return mean and variance of the noiseless figure, each [k], for features [k, columns]."""
         amplitude = np.exp(self.scales[0])
         covariance = amplitude * np.exp(-0.5 * squared_distances(features * np.exp(0.5 * self.log_weights), self.known))
         explained = np.einsum("ij,ij->i", covariance @ self.inverse, covariance)
         return covariance @ self.solved, np.maximum(amplitude - explained, 1e-9)
 
     def leave_one_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """Error and variance, each [n], of predicting each target from the others (Rasmussen and Williams, 5.12)."""
+        """Return error and variance, each [n], of predicting targets from the others (Rasmussen and Williams, 5.12)."""
         variance = 1.0 / np.diag(self.inverse)
         return self.solved * variance, variance
 
@@ -59,7 +59,7 @@ class Predictor:
     calibration: float
 
     def predict(self, genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Expected figure and its standard deviation, each [k], of genomes [k, genes]."""
+        """Return the expected figure and its standard deviation, each [k], of genomes [k, genes]."""
         features = describe(self.space, genomes)
         means, variances = (np.stack(parts) for parts in zip(*(m.predict(features) for m in self.members), strict=True))
         mean = self.shares @ means
@@ -90,7 +90,7 @@ def fit_predictor(
 
 
 def describe(space: DesignSpace, genomes: np.ndarray) -> np.ndarray:
-    """One-hot columns, then the position of genes of three choices or more, float [n, columns].
+    """Return one-hot columns, then the position of genes of three choices or more, float [n, columns].
 
     Positions run from 0 to 1, and are 0.5 where the gene is inactive.
     """
@@ -103,7 +103,7 @@ def describe(space: DesignSpace, genomes: np.ndarray) -> np.ndarray:
 
 
 def one_hot(space: DesignSpace, genomes: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """Indicators of each choice of each gene that has several, 0 where not `active` [n, genes]; float [n, columns]."""
+    """Return indicators of the choices of genes that have several, 0 where not `active` [n, genes]; [n, columns]."""
     genes = np.repeat(np.arange(len(space.cardinalities)), space.cardinalities)
     choices = np.concatenate([np.arange(cardinality) for cardinality in space.cardinalities])
     open_ones = np.asarray(space.cardinalities)[genes] > 1
@@ -112,7 +112,7 @@ def one_hot(space: DesignSpace, genomes: np.ndarray, active: np.ndarray) -> np.n
 
 
 def column_groups(space: DesignSpace) -> np.ndarray:
-    """Number of the weight that each column of `describe` has: one per gene, one more per position; int [columns]."""
+    """Return the number of the weight of each column of `describe`: one per gene, one per position; int [columns]."""
     open_ones = [cardinality for cardinality in space.cardinalities if cardinality > 1]
     num_positions = sum(cardinality > 2 for cardinality in open_ones)
     one_hot_groups = np.repeat(np.arange(len(open_ones)), open_ones)
@@ -131,7 +131,7 @@ def fit_member(features: np.ndarray, groups: np.ndarray, targets: np.ndarray, st
         per_group[groups] = start.log_weights
         first = np.concatenate([per_group, start.scales])
     bounds = [(None, None)] * (num_groups + 1) + [(LEAST_LOG_NOISE, None)]
-    found = minimize(
+    mode = minimize(
         negative_log_posterior,
         first,
         (features, groups, targets, prior),
@@ -140,7 +140,7 @@ def fit_member(features: np.ndarray, groups: np.ndarray, targets: np.ndarray, st
         bounds=bounds,
         options={"maxiter": STEPS[start is not None]},
     ).x
-    log_weights, scales = found[:num_groups][groups], found[num_groups:]
+    log_weights, scales = mode[:num_groups][groups], mode[num_groups:]
     known = features * np.exp(0.5 * log_weights)
     covariance = np.exp(scales[0]) * np.exp(-0.5 * squared_distances(known, known))
     _, inverse = factor(covariance, np.exp(scales[1]))
@@ -150,7 +150,7 @@ def fit_member(features: np.ndarray, groups: np.ndarray, targets: np.ndarray, st
 def negative_log_posterior(
     parameters: np.ndarray, features: np.ndarray, groups: np.ndarray, targets: np.ndarray, prior: float
 ) -> tuple[float, np.ndarray]:
-    """Negative log marginal likelihood plus the parameters' priors, and its gradient.
+    """Return the negative log marginal likelihood plus the parameters' priors, and its gradient.
 
     `parameters` = log weight of each group, log amplitude, log noise.
     """
@@ -174,7 +174,7 @@ def negative_log_posterior(
 
 
 def factor(covariance: np.ndarray, noise: float) -> tuple[float, np.ndarray]:
-    """Log determinant and inverse of covariance + noise * identity, by Cholesky."""
+    """Return log determinant and inverse of covariance + noise * identity, by Cholesky."""
     from scipy.linalg.lapack import dpotrf, dpotri
 
     triangle, failed = dpotrf(covariance + noise * np.eye(len(covariance)), lower=1)

@@ -8,39 +8,40 @@ from nas.search.problem import Genome, Problem, as_tuples, cheap_figures, values
 
 
 class Prices:
-    """Price genomes of a problem, each genome once: its cheap costs and by how much it violates the constraints.
+    """Prices genomes of a problem, each genome once: cheap costs, and by how much the constraints are violated.
 
     A figure with `evaluate_genomes` is computed for all genomes at once, every other by decoding the new ones.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.space = problem.space
         self.figures = cheap_figures(problem)
-        self.decoded = {name: each for name, each in self.figures.items() if each.evaluate_genomes is None}
+        self.decoded = {name: figure for name, figure in self.figures.items() if figure.evaluate_genomes is None}
         self.known: dict[Genome, tuple[float, ...]] = {}
 
     def figures_of(self, genomes: np.ndarray) -> dict[str, np.ndarray]:
-        """Every cheap figure of canonical genomes [n, genes] in its own unit: name -> float [n]."""
+        """Return every cheap figure of canonical genomes [n, genes] in its own unit: name -> float [n]."""
         if not len(genomes):
             return {name: np.zeros(0) for name in self.figures}
         columns = {
-            name: values_of(name, each.evaluate_genomes, genomes)
-            for name, each in self.figures.items()
-            if each.evaluate_genomes is not None
+            name: values_of(name, figure.evaluate_genomes, genomes)
+            for name, figure in self.figures.items()
+            if figure.evaluate_genomes is not None
         }
         if self.decoded:
             keys = as_tuples(genomes)
             new = [key for key in dict.fromkeys(keys) if key not in self.known]
-            candidates = [self.problem.space.decode(np.array(key, dtype=np.int64)) for key in new]
+            candidates = [self.space.decode(np.array(key, dtype=np.int64)) for key in new]
             if new:
-                values = [values_of(name, each.evaluate, candidates) for name, each in self.decoded.items()]
+                values = [values_of(name, figure.evaluate, candidates) for name, figure in self.decoded.items()]
                 self.known.update(zip(new, zip(*(column.tolist() for column in values), strict=True), strict=True))
             rows = np.array([self.known[key] for key in keys]).reshape(len(keys), len(self.decoded))
             columns.update(zip(self.decoded, rows.T, strict=True))
         return columns
 
     def __call__(self, genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Costs [n, objectives], NaN where the objective is expensive, and violations [n] of genomes [n, genes].
+        """Return costs [n, objectives], NaN where the objective is expensive, and violations [n] of genomes [n, genes].
 
         A violation is 0 where all constraints hold; it is infinite where a cheap figure is not finite.
         """

@@ -22,17 +22,17 @@ DIRECTIONS = {"max": "max", "min": "min", "maximize": "max", "minimize": "min"}
 
 
 class DesignSpace(Protocol):
-    """Whatever has categorical genes, knows which of them are active, and decodes them into candidates.
+    """Anything that has categorical genes, knows which of them are active, and decodes them into candidates.
 
     Whether a gene is active may depend on active genes only, and never in a circle.
     """
 
     @property
     def cardinalities(self) -> Sequence[int]:
-        """Number of choices of each gene."""
+        """Return the number of choices of each gene."""
 
     def active(self, genomes: np.ndarray, /) -> np.ndarray:
-        """Int [n, genes] -> bool [n, genes]: the genes that change the candidate."""
+        """Return the genes that change the candidate: int [n, genes] -> bool [n, genes]."""
 
     def decode(self, genome: Any, /) -> Any:
         """Turn one int vector [genes] into the candidate it stands for."""
@@ -40,10 +40,10 @@ class DesignSpace(Protocol):
 
 @runtime_checkable
 class PredictingAlgorithm(Protocol):
-    """An algorithm that says before an evaluation what it expects of it."""
+    """An algorithm that predicts the result of an evaluation."""
 
     def predict(self, genomes: np.ndarray) -> np.ndarray | None:
-        """Expect costs [k, objectives] of genomes [k, genes], without a change of state; None while it cannot."""
+        """Predict costs [k, objectives] of genomes [k, genes], without a change of state; None while it cannot."""
 
 
 class SearchAlgorithm(Protocol):
@@ -81,7 +81,7 @@ class Objective:
     float each. A value that is not finite marks the candidate as failed.
 
     `evaluate_genomes`, which a cheap figure may have too, maps canonical genomes, int [n, genes], to the same values at
-    once: algorithms price ten thousands of candidates, and decoding each would take most of their time.
+    once: algorithms price tens of thousands of candidates, and decoding would take most of their time.
 
     `stages`, which one expensive objective may have, lets the search stop an evaluation that is sure to be dominated.
     """
@@ -103,7 +103,7 @@ class Objective:
 
     @property
     def sign(self) -> float:
-        """+1 where small is good, -1 where large is: cost = sign * value."""
+        """Return +1 where small is good, -1 where large is: cost = sign * value."""
         return 1.0 if self.direction == "min" else -1.0
 
 
@@ -138,7 +138,7 @@ class Evaluation:
 
     @property
     def failed(self) -> bool:
-        """True where a value is not finite; such a candidate is never in a front."""
+        """Whether a value is not finite; such a candidate is never in a front."""
         return not all(math.isfinite(value) for value in self.metrics.values())
 
 
@@ -146,14 +146,14 @@ class Evaluation:
 class SearchResult:
     """All that a search found.
 
-    `evaluations` in the order they were made; `front` = the non-dominated ones, best first objective first;
-    `hypervolume_history` = (number of evaluations, hypervolume) after each batch, against `reference_point`, which is
-    fixed during the search and in the objectives' own units; `num_asked` counts distinct genomes, `num_infeasible`
-    those turned down before any expensive evaluation; `stopped_by` is `budget`, `exhausted` or `barren`.
+    `evaluations` are in the order they were made; `front` holds the non-dominated ones, best first objective first.
+    `hypervolume_history` is (number of evaluations, hypervolume) after each batch, against `reference_point`, which is
+    fixed during the search and in the objectives' own units. `num_asked` counts distinct genomes, `num_infeasible`
+    the genomes rejected before any expensive evaluation. `stopped_by` is `budget`, `exhausted` or `barren`.
 
-    `order_right` is the share of pairs of one batch whose order in an expensive objective was predicted rightly before
-    they were evaluated (by chance 0.5), None where the algorithm predicts nothing; `saved_share` the share of a staged
-    objective's work that racing saved.
+    `order_right` is the share of pairs of one batch whose order in an expensive objective was predicted correctly
+    before they were evaluated (by chance 0.5); None where the algorithm predicts nothing. `saved_share` is the share of
+    a staged objective's work that racing saved.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -169,12 +169,12 @@ class SearchResult:
 
     @property
     def num_failed(self) -> int:
-        """How many evaluations gave a value that is not finite."""
+        """Return the number of evaluations with a value that is not finite."""
         return sum(evaluation.failed for evaluation in self.evaluations)
 
     @property
     def num_wasted(self) -> int:
-        """How many evaluations failed, or were dominated by an earlier one when they were made."""
+        """Return the number of evaluations that failed, or were dominated by an earlier one when they were made."""
         objectives = [Objective(name, direction, list) for name, direction in self.directions.items()]
         sound = [evaluation for evaluation in self.evaluations if not evaluation.failed]
         costs = costs_of(objectives, sound)
@@ -210,12 +210,12 @@ class Problem:
 
     @property
     def expensive(self) -> tuple[Objective, ...]:
-        """The objectives that cost an evaluation of the budget."""
+        """Return the objectives that cost an evaluation of the budget."""
         return tuple(objective for objective in self.objectives if objective.expensive)
 
     @property
     def staged(self) -> tuple[Objective, ...]:
-        """The objectives that are raced: one or none."""
+        """Return the objectives that are raced: one or none."""
         return tuple(objective for objective in self.objectives if objective.stages is not None)
 
 
@@ -245,21 +245,21 @@ def values_of(name: str, evaluate: Callable[[Any], Any], candidates: Any) -> np.
 
 def price(problem: Problem, candidates: list[Any]) -> dict[str, np.ndarray]:
     """Evaluate everything cheap, each name once: name -> float [n]."""
-    return {name: values_of(name, each.evaluate, candidates) for name, each in cheap_figures(problem).items()}
+    return {name: values_of(name, figure.evaluate, candidates) for name, figure in cheap_figures(problem).items()}
 
 
 def cheap_figures(problem: Problem) -> dict[str, Objective | Constraint]:
-    """Cheap objectives and constraints by name; of two that share a name, one that can price genomes at once."""
-    found: dict[str, Objective | Constraint] = {}
+    """Return cheap objectives and constraints by name; of two of one name, one that can price genomes at once."""
+    figures: dict[str, Objective | Constraint] = {}
     cheap: list[Objective | Constraint] = [objective for objective in problem.objectives if not objective.expensive]
-    for each in [*cheap, *problem.constraints]:
-        if each.name not in found or found[each.name].evaluate_genomes is None:
-            found[each.name] = each
-    return found
+    for figure in [*cheap, *problem.constraints]:
+        if figure.name not in figures or figures[figure.name].evaluate_genomes is None:
+            figures[figure.name] = figure
+    return figures
 
 
 def violations(constraints: Sequence[Constraint], prices: Mapping[str, np.ndarray], n: int) -> np.ndarray:
-    """Sum over the constraints of each candidate's excess over the limit, as a share of the limit; float [n].
+    """Return the sum over constraints of each candidate's excess over the limit, as a share of the limit; float [n].
 
     Exactly 0 where all hold, positive elsewhere, infinite where a value is NaN.
     """
@@ -274,11 +274,11 @@ def violations(constraints: Sequence[Constraint], prices: Mapping[str, np.ndarra
 
 
 def costs_of(objectives: Sequence[Objective], evaluations: Sequence[Evaluation]) -> np.ndarray:
-    """Values of the objectives, signed so that small is good; float [n, objectives]."""
-    rows = [[objective.sign * each.metrics[objective.name] for objective in objectives] for each in evaluations]
+    """Return the values of the objectives, signed so that small is good; float [n, objectives]."""
+    rows = [[objective.sign * row.metrics[objective.name] for objective in objectives] for row in evaluations]
     return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
 
 
 def share_name(objective: Objective) -> str:
-    """Name under which an evaluation's metrics hold the share of the split that a staged objective saw."""
+    """Return the name in an evaluation's metrics of the share of the split that a staged objective saw."""
     return f"{objective.name}_share"

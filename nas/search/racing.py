@@ -48,40 +48,40 @@ Workers = Callable[[Sequence[Job]], Iterator[Outcome]]  # outcomes in the order 
 
 
 def one_by_one(expensive: Sequence[Objective], clock: Callable[[], float]) -> Workers:
-    """Evaluate jobs in this process, each when its outcome is asked for."""
+    """Return workers that evaluate jobs in this process, each when its outcome is taken."""
     return lambda jobs: (race(expensive, job, clock) for job in jobs)
 
 
 def race(expensive: Sequence[Objective], job: Job, clock: Callable[[], float]) -> Outcome:
     """Evaluate the expensive objectives of one job, the staged one last and until it is beaten or complete.
 
-    The values have, by the name of `share_name`, the share of the split that the staged one saw. A candidate for which
-    memory does not suffice has failed: its values are NaN.
+    The values have, by the name of `share_name`, the share of the split that the staged one saw. A candidate that
+    runs out of memory has failed: its values are NaN.
     """
     start = clock()
     counted: Counts = ()
     try:
-        found = {
-            each.name: float(values_of(each.name, each.evaluate, [job.candidate])[0])
-            for each in expensive
-            if each.stages is None
+        values = {
+            objective.name: float(values_of(objective.name, objective.evaluate, [job.candidate])[0])
+            for objective in expensive
+            if objective.stages is None
         }
-        for each in expensive:
-            if each.stages is not None:
-                counted = run_stages(each, job, found)
+        for objective in expensive:
+            if objective.stages is not None:
+                counted = run_stages(objective, job, values)
     except MemoryError:
-        found = failed_values(expensive)
-    return Outcome(found, counted, clock() - start)
+        values = failed_values(expensive)
+    return Outcome(values, counted, clock() - start)
 
 
 def failed_values(expensive: Sequence[Objective]) -> dict[str, float]:
-    """Give the values of a candidate that could not be evaluated."""
-    shares = {share_name(each): 0.0 for each in expensive if each.stages is not None}
-    return {**{each.name: math.nan for each in expensive}, **shares}
+    """Return the values of a candidate that could not be evaluated."""
+    shares = {share_name(objective): 0.0 for objective in expensive if objective.stages is not None}
+    return {**{objective.name: math.nan for objective in expensive}, **shares}
 
 
-def run_stages(objective: Objective, job: Job, found: dict[str, float]) -> Counts:
-    """Count part after part until the candidate is beaten or complete, and add share and value to `found`."""
+def run_stages(objective: Objective, job: Job, values: dict[str, float]) -> Counts:
+    """Count part after part until the candidate is beaten or complete, and add share and value to `values`."""
     assert objective.stages is not None
     counted = job.counted
     correct = total = 0.0
@@ -89,8 +89,8 @@ def run_stages(objective: Objective, job: Job, found: dict[str, float]) -> Count
         if stage == len(counted):
             counted = (*counted, objective.stages.count(job.candidate, stage))
         correct, total = correct + counted[stage][0], total + counted[stage][1]
-        found |= {objective.name: correct / total, share_name(objective): share}
-        likely = {**job.prices, **found, objective.name: best_share(correct, total, share, objective.sign)}
+        values |= {objective.name: correct / total, share_name(objective): share}
+        likely = {**job.prices, **values, objective.name: best_share(correct, total, share, objective.sign)}
         hopeful = np.array([sign * likely[name] for name, sign in job.signs.items()])
         if math.isnan(correct) or (share < 1 and dominate(job.rivals, hopeful).any()):
             break
@@ -98,7 +98,7 @@ def run_stages(objective: Objective, job: Job, found: dict[str, float]) -> Count
 
 
 def best_share(correct: float, total: float, part: float, sign: float) -> float:
-    """Best share of the whole split that is still likely when `correct` of the `total` in this part of it are right.
+    """Return the best likely share of the whole split where `correct` of the `total` in this part are right.
 
     Wilson's bound (1927), the upper one for a maximum (sign -1), the lower one for a minimum. What was counted is known
     exactly, so the sample counts as total / (1 - part) draws: the correction for a finite population.

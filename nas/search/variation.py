@@ -1,7 +1,7 @@
 """Children of genomes: crossover, mutation and single changes that know which genes are active. Genomes int [n, genes].
 
-An inactive gene of a canonical genome is 0, which says nothing about what the gene should be; so a crossover takes it
-from the parent in which it is active, and a mutation draws it anew, lest it always wake as 0.
+An inactive gene of a canonical genome is 0, which says nothing about what the gene should be. So a crossover takes it
+from the parent in which it is active, and a mutation draws it again: else it would always become active as 0.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def cross(
 def mutate(
     space: DesignSpace, genomes: np.ndarray, rng: np.random.Generator, changes: int | np.ndarray = 1
 ) -> np.ndarray:
-    """Change each active gene that has a choice with probability `changes` / number of these; draw sleeping ones anew.
+    """Change each active gene that has a choice with probability `changes` / number of these; draw the inactive again.
 
     `changes`, one number or one per genome [n], is how many genes change on average.
     """
@@ -36,7 +36,7 @@ def mutate(
 
 
 def single_changes(space: DesignSpace, genomes: np.ndarray) -> np.ndarray:
-    """Every genome with one gene set to each of its choices, int [n * sum(cardinalities), genes]."""
+    """Return every genome with one gene set to each of its choices, int [n * sum(cardinalities), genes]."""
     genes = np.repeat(np.arange(len(space.cardinalities)), space.cardinalities)
     choices = np.concatenate([np.arange(cardinality) for cardinality in space.cardinalities])
     changed = np.repeat(genomes[:, None, :], len(genes), axis=1)  # n changes genes

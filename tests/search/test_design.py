@@ -26,18 +26,18 @@ def prices_of(*constraints, objectives=(QUALITY, SIZE)):
 
 
 def test_the_ends_are_the_smallest_and_the_largest():
-    ends = find_ends(SPACE, prices_of(), np.random.default_rng(0))
+    ends = find_ends(prices_of(), np.random.default_rng(0))
     assert as_tuples(ends) == [(0,) * 7, (6, *(3,) * 6)]
 
 
 def test_under_a_limit_the_largest_end_is_the_largest_that_holds_it():
-    ends = find_ends(SPACE, prices_of(Constraint("size", 17.0, sizes)), np.random.default_rng(0))
+    ends = find_ends(prices_of(Constraint("size", 17.0, sizes)), np.random.default_rng(0))
     assert sizes(as_tuples(ends)) == [0.0, 17.0]
 
 
 def test_descent_leaves_the_infeasible_first():
     high = np.array([6, *[3] * 6])
-    end = descend(SPACE, prices_of(Constraint("size", 17.0, sizes)), high, 1, -1.0)
+    end = descend(prices_of(Constraint("size", 17.0, sizes)), high, 1, -1.0)
     assert sizes([SPACE.decode(end)]) == [17.0]
 
 
@@ -45,7 +45,7 @@ def test_descent_leaves_the_infeasible_first():
 def test_a_design_is_feasible_unseen_and_spread_over_the_range(limit):
     constraints = () if limit is None else (Constraint("size", limit, sizes),)
     seen = {(0,) * 7}
-    design = first_design(SPACE, prices_of(*constraints), np.random.default_rng(0), seen, 12)
+    design = first_design(prices_of(*constraints), np.random.default_rng(0), seen, 12)
     assert len(set(as_tuples(design))) == 12
     assert not set(as_tuples(design)) & seen
     assert np.array_equal(design, canonical(SPACE, design))
@@ -58,7 +58,7 @@ def test_a_design_is_feasible_unseen_and_spread_over_the_range(limit):
 
 def test_without_a_cheap_objective_a_design_spreads_over_the_genes():
     prices = prices_of(objectives=(QUALITY,))
-    design = first_design(SPACE, prices, np.random.default_rng(0), set(), 10)
+    design = first_design(prices, np.random.default_rng(0), set(), 10)
     drawn = np.random.default_rng(0).integers(SPACE.cardinalities, size=(10, 7))
     assert len(set(as_tuples(design))) == 10
     assert len(np.unique(design[:, 0])) >= 0.7 * len(np.unique(drawn[:, 0]))
@@ -66,7 +66,7 @@ def test_without_a_cheap_objective_a_design_spreads_over_the_genes():
 
 def test_where_nothing_is_feasible_a_design_comes_as_near_as_it_can():
     prices = prices_of(Constraint("size", -1.0, sizes))
-    design = first_design(SPACE, prices, np.random.default_rng(0), set(), 5)
+    design = first_design(prices, np.random.default_rng(0), set(), 5)
     assert as_tuples(design)[0] == (0,) * 7
     assert len(design) == 5
 
@@ -83,9 +83,9 @@ def test_random_feasible_genomes_come_before_infeasible_ones_and_all_in_the_end(
     everything = list_unseen(SPACE, set(), 10_000)
     feasible = {genome for genome in everything if sizes([genome])[0] <= 2}
     few = set(everything[:50]) | feasible
-    drawn = draw_feasible(SPACE, prices, np.random.default_rng(0), set(everything) - few, len(feasible))
+    drawn = draw_feasible(prices, np.random.default_rng(0), set(everything) - few, len(feasible))
     assert set(as_tuples(drawn)) <= few
-    again = draw_feasible(SPACE, prices, np.random.default_rng(0), set(everything) - few, 1000)
+    again = draw_feasible(prices, np.random.default_rng(0), set(everything) - few, 1000)
     assert set(as_tuples(again)) == few
     assert set(as_tuples(again)[: len(feasible)]) == feasible
-    assert len(draw_feasible(SPACE, prices, np.random.default_rng(0), set(), 0)) == 0
+    assert len(draw_feasible(prices, np.random.default_rng(0), set(), 0)) == 0

@@ -28,29 +28,26 @@ class LocalSearch:
 
     def ask(self, n: int) -> np.ndarray:
         """Propose n genomes never proposed or told before, int [n, genes]; fewer when the space is exhausted."""
-        if len(self.front):
-            genomes = self.neighbours(n)
-        else:
-            genomes = first_design(self.space, self.prices, self.rng, self.seen, n)
+        genomes = self.neighbours(n) if len(self.front) else first_design(self.prices, self.rng, self.seen, n)
         self.seen.update(as_tuples(genomes))
-        rest = draw_feasible(self.space, self.prices, self.rng, self.seen, n - len(genomes))
+        rest = draw_feasible(self.prices, self.rng, self.seen, n - len(genomes))
         self.seen.update(as_tuples(rest))
         return np.concatenate([genomes, rest])
 
     def neighbours(self, n: int) -> np.ndarray:
         """Draw up to n unseen feasible genomes that differ from a member of the front in about 1 gene, then 2, ..."""
         met: set[Genome] = set()
-        found = self.front[:0]
+        feasible = self.front[:0]
         for changes in range(1, RADIUS + 1):
-            if len(found) >= n:
+            if len(feasible) >= n:
                 break
             members = self.front[self.rng.integers(len(self.front), size=DRAWS * n)]
             drawn = unmet(self.space, mutate(self.space, members, self.rng, changes), met, self.seen)
-            found = np.concatenate([found, drawn[self.prices(drawn)[1] == 0]])
-        return found[:n]
+            feasible = np.concatenate([feasible, drawn[self.prices(drawn)[1] == 0]])
+        return feasible[:n]
 
     def tell(self, genomes: np.ndarray, costs: np.ndarray, violations: np.ndarray) -> None:
-        """Keep the non-dominated of the genomes told so far."""
+        """Keep the non-dominated genomes of all that were told so far."""
         self.seen.update(as_tuples(genomes))
         sound = violations == 0
         self.front = np.concatenate([self.front, genomes[sound]])

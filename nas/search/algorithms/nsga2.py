@@ -21,7 +21,7 @@ from nas.search.problem import DesignSpace, Genome, Problem, as_genomes, as_tupl
 from nas.search.variation import cross, mutate
 
 POPULATION = 20  # of 20 to 60 the best hypervolume after 300 evaluations of 20 three-way genes with epistasis
-MATING_ROUNDS = 10  # matings that may give only seen children before random genomes fill the batch
+MATING_ROUNDS = 10  # of only seen children, before random genomes fill the batch
 
 
 class Nsga2:
@@ -61,8 +61,8 @@ class Nsga2:
     def children(self, n: int) -> np.ndarray:
         """Mate the population until there are n unseen children, or MATING_ROUNDS are over."""
         engine = self.engine
-        found = engine.mating.do(self.frame, engine.pop, n, algorithm=engine, random_state=self.rng)
-        return as_genomes(self.space, found.get("X") if len(found) else [])
+        children = engine.mating.do(self.frame, engine.pop, n, algorithm=engine, random_state=self.rng)
+        return as_genomes(self.space, children.get("X") if len(children) else [])
 
     def tell(self, genomes: np.ndarray, costs: np.ndarray, violations: np.ndarray) -> None:
         """Let genomes [k, genes] compete by costs [k, objectives], where infeasible by violations [k]."""
@@ -72,9 +72,9 @@ class Nsga2:
         self.num_told += len(genomes)
         feasible = (violations <= 0)[:, None]
         outcome = StaticProblem(self.frame, F=np.where(feasible, costs, np.inf), G=violations[:, None])
-        told = Population.new("X", genomes)
-        Evaluator().eval(outcome, told)
-        self.engine.tell(infills=told)
+        population = Population.new("X", genomes)
+        Evaluator().eval(outcome, population)
+        self.engine.tell(infills=population)
 
 
 class ActiveCrossover(Crossover):
@@ -89,7 +89,7 @@ class ActiveCrossover(Crossover):
 
 
 class ActiveMutation(Mutation):
-    """Change about one active gene, and draw the sleeping ones anew."""
+    """Change about one active gene, and draw the inactive ones again."""
 
     def __init__(self, space: DesignSpace) -> None:
         super().__init__()

@@ -36,25 +36,25 @@ class RandomSearch:
 def sample_unseen(space: DesignSpace, rng: np.random.Generator, seen: Set[Genome], n: int) -> np.ndarray:
     """Draw n distinct canonical genomes outside `seen`, int [n, genes]; fewer only when there are no more.
 
-    Genes are uniform; where that keeps hitting seen genomes, what is left is listed and drawn from.
+    Genes are uniform. Where such draws are mostly seen genomes, the rest is listed and drawn from.
     """
-    found: dict[Genome, None] = {}
+    sample: dict[Genome, None] = {}
     for _ in range(DRAWS):
-        if len(found) >= n:
+        if len(sample) >= n:
             break
         drawn = rng.integers(space.cardinalities, size=(2 * n, len(space.cardinalities)))
-        found.update((genome, None) for genome in as_tuples(canonical(space, drawn)) if genome not in seen)
-    if len(found) < n:
-        left = list_unseen(space, seen | found.keys(), max(n, POOL))
-        found.update((left[i], None) for i in rng.permutation(len(left)))
-    return as_genomes(space, list(found)[:n])
+        sample.update((genome, None) for genome in as_tuples(canonical(space, drawn)) if genome not in seen)
+    if len(sample) < n:
+        left = list_unseen(space, seen | sample.keys(), max(n, POOL))
+        sample.update((left[i], None) for i in rng.permutation(len(left)))
+    return as_genomes(space, list(sample)[:n])
 
 
 def list_unseen(space: DesignSpace, seen: Set[Genome], limit: int) -> list[Genome]:
-    """List canonical genomes outside `seen`: all of them, or the first about `limit`.
+    """List canonical genomes outside `seen`: all of them, or about the first `limit`.
 
-    Walks from the genome of zeros by changes of one gene. Every canonical genome is reached: set to zero first the
-    genes on which no other's activity depends, and the way back is made of single changes.
+    The walk starts at the genome of zeros and changes one gene at a time. It reaches every canonical genome: setting
+    genes to zero, first those on which no other's activity depends, is a way back that is made of single changes.
     """
     start = (0,) * len(space.cardinalities)
     reached, queue = {start}, [start]

@@ -31,20 +31,20 @@ class Sensitivity:
 
     def ask(self, n: int) -> np.ndarray:
         """Propose n genomes never proposed or told before, int [n, genes]; fewer when the space is exhausted."""
-        found = as_genomes(self.space, [])
+        genomes = as_genomes(self.space, [])
         if not self.costs:
-            found = first_design(self.space, self.prices, self.rng, self.seen, n)
+            genomes = first_design(self.prices, self.rng, self.seen, n)
         while self.costs:
             for base in self.bases:
-                if len(found) < n:
-                    found = np.concatenate([found, self.next_of(base, self.seen | set(as_tuples(found)))])
-            if len(found) >= n or not self.add_base():
+                if len(genomes) < n:
+                    genomes = np.concatenate([genomes, self.next_of(base, self.seen | set(as_tuples(genomes)))])
+            if len(genomes) >= n or not self.add_base():
                 break
-        found = found[:n]
-        self.seen.update(as_tuples(found))
-        rest = draw_feasible(self.space, self.prices, self.rng, self.seen, n - len(found))
+        genomes = genomes[:n]
+        self.seen.update(as_tuples(genomes))
+        rest = draw_feasible(self.prices, self.rng, self.seen, n - len(genomes))
         self.seen.update(as_tuples(rest))
-        return np.concatenate([found, rest])
+        return np.concatenate([genomes, rest])
 
     def tell(self, genomes: np.ndarray, costs: np.ndarray, violations: np.ndarray) -> None:
         """Remember the costs of the feasible genomes."""
@@ -54,7 +54,7 @@ class Sensitivity:
                 self.costs[genome] = cost
 
     def add_base(self) -> bool:
-        """Take another base; False where every member of the front has been one.
+        """Take another base; return False where every member of the front has been one.
 
         The first is the best by the expensive objectives, the next are the members with most room on the front.
         """
@@ -70,7 +70,7 @@ class Sensitivity:
         return bool(fresh)
 
     def next_of(self, base: Genome, met: set[Genome]) -> np.ndarray:
-        """Feasible genomes outside `met`: the base's single changes, or else those of all thresholds."""
+        """Return feasible genomes outside `met`: the base's single changes, or else the genomes of all thresholds."""
         changes = canonical(self.space, single_changes(self.space, as_genomes(self.space, [base])))
         new = unmet(self.space, changes, set(met))
         new = new[self.prices(new)[1] == 0]
@@ -80,7 +80,7 @@ class Sensitivity:
         return new[self.prices(new)[1] == 0]
 
     def thresholds(self, base: Genome, changes: np.ndarray) -> np.ndarray:
-        """For each drop among the single changes, the cheapest choices of no larger drop together, int [k, genes]."""
+        """Return for each drop among the single changes the cheapest choices of no larger drop together, [k, genes]."""
         known = [self.costs.get(genome) for genome in as_tuples(changes)]
         costs = np.array([np.full(len(self.expensive), np.inf) if cost is None else cost for cost in known])
         drops, prices = self.drops(costs, self.costs[base]), self.cheapness(changes)
@@ -94,13 +94,13 @@ class Sensitivity:
         return rows[bisection_order(len(rows))]
 
     def drops(self, costs: np.ndarray, base_cost: np.ndarray) -> np.ndarray:
-        """How much worse costs [n, objectives] are than the base in the expensive objectives together, float [n]."""
-        told = np.array(list(self.costs.values()))
-        span = np.ptp(told, axis=0)
+        """Return how much worse costs [n, objectives] are than the base in all expensive objectives, float [n]."""
+        evaluated = np.array(list(self.costs.values()))
+        span = np.ptp(evaluated, axis=0)
         return ((costs - base_cost) / np.where(span > 0, span, 1.0))[:, self.expensive].sum(axis=1)
 
     def cheapness(self, genomes: np.ndarray) -> np.ndarray:
-        """Sum of the cheap objectives, each scaled to its range over the genomes, float [n]."""
+        """Return the sum of the cheap objectives, each scaled to its range over the genomes, float [n]."""
         costs = self.prices(genomes)[0][:, ~self.expensive]
         span = np.ptp(costs, axis=0)
         return ((costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)).sum(axis=1)

@@ -1,6 +1,6 @@
 """Search with a predictor in the loop: evolve on predictions, evaluate what promises most hypervolume, learn, repeat.
 
-Cheap objectives and constraints are exact, so only expensive objectives are predicted and nothing infeasible is asked.
+Cheap objectives and constraints are exact, so only expensive objectives are predicted and nothing infeasible proposed.
 After LINAS (Cummings et al. 2022, arXiv 2205.10358), with uncertainty, greedy hypervolume gain and exploration.
 """
 
@@ -54,23 +54,23 @@ class Surrogate:
         return genomes
 
     def tell(self, genomes: np.ndarray, costs: np.ndarray, violations: np.ndarray) -> None:
-        """Learn the costs of feasible genomes, and that of failed ones nothing good is to be expected."""
+        """Learn the costs of feasible genomes; a failed one counts as bad."""
         self.seen.update(as_tuples(genomes))
         _, excess = self.prices(genomes)
         evaluated = excess == 0
-        told = np.where((violations == 0)[:, None], costs, np.inf)
+        learned = np.where((violations == 0)[:, None], costs, np.inf)
         self.genomes = np.concatenate([self.genomes, genomes[evaluated]])
-        self.costs = np.concatenate([self.costs, told[evaluated]])
+        self.costs = np.concatenate([self.costs, learned[evaluated]])
 
     def predict(self, genomes: np.ndarray) -> np.ndarray | None:
-        """Expect costs of genomes [n, genes], float [n, objectives]; None before the first predictor is fitted."""
+        """Predict costs of genomes [n, genes], float [n, objectives]; None before the first predictor is fitted."""
         if self.expensive and not self.predictors:
             return None
         with threadpool_limits(1, "blas"):
             return self.expect(genomes)[0]
 
     def expect(self, genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Expected costs [n, objectives], their standard deviations, 0 where exact, and exact violations [n]."""
+        """Return expected costs [n, objectives], their standard deviations (0 where exact) and exact violations [n]."""
         costs, excess = self.prices(genomes)
         deviations = np.zeros_like(costs)
         for i in self.expensive:
@@ -83,7 +83,7 @@ class Surrogate:
             return self.genomes[:0]
         sound = np.asarray(np.isfinite(self.costs).all(axis=1))
         if sound.sum() < DESIGN:
-            return first_design(self.space, self.prices, self.rng, self.seen, n)
+            return first_design(self.prices, self.rng, self.seen, n)
         self.fit(sound)
         front = np.flatnonzero(sound)[non_dominated(self.costs[sound])]
         start = np.concatenate([self.pool, sample_unseen(self.space, self.rng, self.seen, SIZE // 4)])
@@ -127,7 +127,7 @@ class Surrogate:
             self.predictors[i] = fit_predictor(self.space, self.genomes, targets, self.predictors.get(i))
 
     def explore(self, front: np.ndarray, seen: set[Genome], n: int) -> np.ndarray:
-        """Choose up to n unseen feasible genomes whatever their prediction: neighbours of the front, some random."""
+        """Choose up to n unseen feasible genomes without prediction: neighbours of the front, and random ones."""
         met = set(seen)
         parents = front[self.rng.integers(len(front), size=TRIES)]
         neighbours = self.feasible(unmet(self.space, mutate(self.space, parents, self.rng), met))
@@ -136,5 +136,5 @@ class Surrogate:
         return np.concatenate([drawn[:num_drawn], neighbours, drawn[num_drawn:]])[:n]
 
     def feasible(self, genomes: np.ndarray) -> np.ndarray:
-        """Those of genomes [n, genes] that hold all constraints."""
+        """Return the genomes [n, genes] that hold all constraints."""
         return genomes[self.prices(genomes)[1] == 0]

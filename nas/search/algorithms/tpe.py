@@ -37,17 +37,17 @@ class Tpe:
 
     def ask(self, n: int) -> np.ndarray:
         """Propose n genomes never proposed or told before, int [n, genes]; fewer when the space is exhausted."""
-        found: list[Genome] = []
+        samples: list[Genome] = []
         misses = 0
-        while len(found) < n and misses < MISSES:
+        while len(samples) < n and misses < MISSES:
             genome = self.sample()
             misses = misses + 1 if genome is None else 0
             if genome is not None:
-                found.append(genome)
+                samples.append(genome)
                 self.seen.add(genome)
-        rest = draw_feasible(self.space, self.prices, self.rng, self.seen, n - len(found))
+        rest = draw_feasible(self.prices, self.rng, self.seen, n - len(samples))
         self.seen.update(as_tuples(rest))
-        return np.concatenate([as_genomes(self.space, found), rest])
+        return np.concatenate([as_genomes(self.space, samples), rest])
 
     def sample(self) -> Genome | None:
         """Sample once; None where the genome was seen before or is infeasible."""

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from nas.files import sealed, write_json
+from nas.hardware.measurement.correction import Correction
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.table_file import Row, read_table, write_table
 from nas.run.evaluations import COLUMNS, counted_of, metrics_of, read_evaluations
 from nas.search.loop import search
@@ -67,9 +69,16 @@ def table_of(n: int, folder: Path) -> Callable[[], Any]:
     }
     texts = {"unit": "ms", "per": "batch", "provenance": "measured", "device": "cpu", "device_kind": "cpu"}
     texts |= {"backend": "eager", "dtype": "fp32", "space": "toy", "space_hash": ""}
-    header = {"schema_version": 1, **texts, "fingerprint": {}, "batch": 1, "threads": 1, "validation": {}}
-    header |= {"space_definition": {}, "num_classes": 10, "null_ms": 0.0, "sigma_sys": 0.0, "correction": {}}
-    write_table(header, rows, folder / "table")
+    header: dict[str, Any] = {
+        "schema_version": 1,
+        **texts,
+        "fingerprint": {},
+        "batch": 1,
+        "threads": 1,
+        "validation": {},
+    }
+    header |= {"space_definition": {}, "num_classes": 10, "null_ms": 0.0, "sigma_sys": 0.0, "correction": Correction()}
+    write_table(TableHeader(**header), rows, folder / "table")
     return lambda: read_table(folder / "table.json")
 
 

@@ -11,6 +11,8 @@ import time
 
 import numpy as np
 
+from nas.hardware.measurement.correction import Correction
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.latency_table import LatencyTable
 from nas.hardware.table.table_file import Row
 from nas.space.search_space import SearchSpace
@@ -20,9 +22,25 @@ def random_table(space: SearchSpace) -> LatencyTable:
     rng = np.random.default_rng(0)
     times = {operator.key: float(rng.uniform(0.01, 1.0)) for operator in space.operators()}
     rows = {key: Row(ms, ms, ms, 1, 1, 0.0, 1, "measured", 0.0) for key, ms in times.items()}
-    correction = {"form": "scale", "a": 0.0, "b": 1.1, "c": 0.0, "n_fit": 10}
-    header = {"num_classes": space.num_classes, "space_definition": space.definition(), "null_ms": 0.1}
-    return LatencyTable(header | {"correction": correction, "sigma_sys": 0.1}, rows)
+    header = TableHeader(
+        provenance="measured",
+        device="cpu",
+        device_kind="cpu",
+        fingerprint={},
+        backend="eager",
+        dtype="fp32",
+        batch=1,
+        threads=1,
+        space=space.name,
+        space_hash=space.hash,
+        space_definition=space.definition(),
+        num_classes=space.num_classes,
+        null_ms=0.1,
+        correction=Correction("scale", 0.0, 1.1, 0.0, 10),
+        sigma_sys=0.1,
+        validation={},
+    )
+    return LatencyTable(header, rows)
 
 
 def main() -> None:

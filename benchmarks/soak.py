@@ -20,8 +20,11 @@ import time
 from datetime import datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from nas.hardware.device import this_machine
+from nas.hardware.measurement.correction import Correction
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.table_file import Row, write_table
 from nas.progress import Console
 from nas.run.search_settings import Limits, SearchSettings
@@ -43,11 +46,19 @@ def write_toy_table() -> None:
     row = Row(0.05, 0.05, 0.06, 9, 3, 0.01, 1000, "measured", 0.01)
     texts = {"unit": "ms", "per": "batch", "provenance": "measured", "device": "cpu", "device_kind": "cpu"}
     texts |= {"backend": "onnxruntime", "dtype": "fp32", "space": "toy", "space_hash": space.hash}
-    header = {"schema_version": 1, **texts, "fingerprint": this_machine().fingerprint, "batch": 1, "threads": 1}
+    header: dict[str, Any] = {
+        "schema_version": 1,
+        **texts,
+        "fingerprint": this_machine().fingerprint,
+        "batch": 1,
+        "threads": 1,
+    }
     header |= {"space_definition": space.to_dict(), "num_classes": 10, "null_ms": 0.001, "sigma_sys": 0.04}
-    header |= {"correction": {"form": "scale", "a": 0.0, "b": 1.1, "c": 0.0, "n_fit": 10}, "validation": {}}
+    header |= {"correction": Correction("scale", 0.0, 1.1, 0.0, 10), "validation": {}}
     write_table(
-        header, {op.key: row for op in space.operators()}, Path("latency_tables/cpu/onnxruntime-fp32-b1-t1-toy")
+        TableHeader(**header),
+        {op.key: row for op in space.operators()},
+        Path("latency_tables/cpu/onnxruntime-fp32-b1-t1-toy"),
     )
 
 

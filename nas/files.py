@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from nas.errors import NasError
 
@@ -33,13 +33,32 @@ def write_bytes(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_through(temporary, data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Replace several files of one folder: all are complete beside their places before the first one is moved."""
+    temporary = {path: path.with_name(f"{path.name}.{os.getpid()}.tmp") for path in contents}
+    try:
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_through(temporary[path], content)
+        for path, place in temporary.items():
+            place.replace(path)
+    finally:
+        for place in temporary.values():
+            place.unlink(missing_ok=True)
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write a file down to the disk, not only into its cache."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -70,6 +89,14 @@ def cell(value: Any) -> Any:
         text = value.replace("\r", " ")  # which readers take for the end of a row, and the csv module does not quote
         return f"'{text}" if text.startswith(FORMULA) else text
     return repr(value) if isinstance(value, float) else value
+
+
+@contextmanager
+def appendable(path: Path, keep: bool) -> Iterator[TextIO]:
+    """Open a text file to be read and appended to; without `keep` it begins empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+" if keep else "w+", encoding="utf-8", errors="replace") as file:
+        yield file
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:

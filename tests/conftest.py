@@ -129,6 +129,8 @@ def write_toy_table() -> Callable[..., Path]:
         import numpy as np
 
         from nas.hardware.device import this_machine
+        from nas.hardware.measurement.correction import Correction
+        from nas.hardware.table.header import TableHeader
         from nas.hardware.table.table_file import Row, write_table
         from nas.space.cost import macs
         from nas.space.search_space import SearchSpace
@@ -139,7 +141,7 @@ def write_toy_table() -> Callable[..., Path]:
         for op in space.operators():
             ms = 0.02 * scale * rng.uniform(0.2, 3.0) * (1 if op.bits == "fp" else 0.5)
             rows[op.key] = Row(ms=ms, ms_p50=1.1 * ms, ms_p95=1.3 * ms, macs=macs(op), **noise)
-        header = {
+        header: dict[str, Any] = {
             "schema_version": 1,
             "unit": "ms",
             "per": "batch",
@@ -151,18 +153,18 @@ def write_toy_table() -> Callable[..., Path]:
             "dtype": dtype,
             "batch": 1,
             "threads": 1,
-            "date": "2026-01-01T00:00:00+00:00",
             "space": space.name,
             "space_hash": space.hash,
             "space_definition": space.to_dict(),
             "num_classes": space.num_classes,
             "null_ms": 0.001,
-            "correction": {"form": "scale", "a": 0.0, "b": 1.1, "c": 0.0, "n_fit": 10},
+            "correction": Correction("scale", 0.0, 1.1, 0.0, 10),
             "sigma_sys": 0.04,
             "validation": {},
+            "evidence": {"date": "2026-01-01T00:00:00+00:00"},
         }
         stem = folder / "latency_tables" / device / f"onnxruntime-{dtype}-b1-t1-{space.name}"
-        write_table(header, rows, stem)
+        write_table(TableHeader(**header), rows, stem)
         return stem
 
     return write

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nas.errors import NasError
+from nas.files import JsonObject
 from nas.shipped import table_folders
 
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
@@ -24,7 +23,7 @@ class Device:
 
     name: str
     kind: str
-    fingerprint: dict[str, Any]
+    fingerprint: JsonObject
 
 
 def this_machine() -> Device:
@@ -32,7 +31,7 @@ def this_machine() -> Device:
     return Device("cpu", "cpu", read_cpu(CPUINFO.read_text() if CPUINFO.exists() else ""))
 
 
-def read_cpu(cpuinfo: str) -> dict[str, Any]:
+def read_cpu(cpuinfo: str) -> JsonObject:
     """Read model, family, telling flags and usable cores out of the text of Linux's `/proc/cpuinfo`."""
     fields = fields_of(cpuinfo)
     flags = set(fields.get("flags", fields.get("Features", "")).split())
@@ -70,9 +69,8 @@ def known_devices() -> tuple[str, ...]:
     return tuple(sorted({header.parent.name for root in table_folders() for header in root.glob("*/*.json")}))
 
 
-def foreign(header: Mapping[str, Any], machine: Device) -> bool:
-    """Say whether a CPU table comes from another kind of CPU than `machine`; the number of cores does not matter."""
-    if header["device_kind"] != "cpu":
+def is_foreign(device_kind: str, fingerprint: JsonObject, machine: Device) -> bool:
+    """Whether a CPU table comes from another kind of CPU than `machine`; the number of cores does not matter."""
+    if device_kind != "cpu":
         return False
-    there = header["fingerprint"]
-    return any(there.get(name) != machine.fingerprint.get(name) for name in ("model", "family", "flags"))
+    return any(fingerprint.get(name) != machine.fingerprint.get(name) for name in ("model", "family", "flags"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from nas.files import JsonObject, append_jsonl, read_json, write_csv, write_json
+from nas.hardware.table.header import TableScope
 from nas.run.evaluations import members_of, presets_of, read_evaluations
 from nas.run.folder import next_number
 from nas.run.search_settings import SearchSettings
@@ -33,7 +34,7 @@ class SearchRecord:
 class SearchSummary:
     """The content of front.json: what a finished search found.
 
-    `sanity` and `table` are shown only: figures of the search's worth, and what the latencies hold for.
+    `sanity` holds figures of the search's worth, `table` what the latencies hold for.
     """
 
     number: int  # of the search, in the order in which searches of the run ended
@@ -44,12 +45,13 @@ class SearchSummary:
     num_infeasible: int
     stopped_by: str
     sanity: JsonObject
-    table: JsonObject
+    table: TableScope
 
     def to_json(self) -> JsonObject:
         """Return the object that front.json holds."""
         rows = {name: [row.to_row() for row in getattr(self, name)] for name in ("front", "presets")}
-        return {name: rows.get(name, getattr(self, name)) for name in self.__slots__}
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**content, **rows, "table": asdict(self.table)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class Search:
             num_infeasible=content["num_infeasible"],
             stopped_by=content["stopped_by"],
             sanity=content.get("sanity", {}),
-            table=content["table"],
+            table=TableScope(**content["table"]),
         )
 
     def write_summary(self, summary: SearchSummary) -> None:

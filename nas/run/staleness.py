@@ -19,8 +19,8 @@ def check_weights(run: Run, search: Search) -> None:
 
 def check_table(table: LatencyTable, search: Search) -> None:
     """Raise `NasError` where `table` is not the latency table that the search used."""
-    if search.record().table_sha256 != table.header["csv_sha256"]:
+    if search.record().table_sha256 != table.header.csv_sha256:
         raise NasError(
-            f"the latency table of '{table.header['device']}' has changed since the search in {search}",
+            f"the latency table of '{table.header.device}' has changed since the search in {search}",
             "Search again: nas search --device DEVICE --max-latency 5ms",
         )

@@ -54,7 +54,7 @@ def reachable(
 ) -> float:
     """Return the smallest value of a constraint's figure, by descent from the best rejected candidates.
 
-    The limit itself is ignored. The value is exact where the figure is a sum over genes, and infinite where every value is NaN.
+    The limit itself is ignored. The value is exact where the figure is a sum over genes; infinite where all are NaN.
     """
     figure = Objective(constraint.name, "min", constraint.evaluate, False, constraint.evaluate_genomes)
     prices = Prices(Problem(problem.space, (figure,)))

@@ -120,7 +120,7 @@ def audited_table(device: str | None, run: Run, space: SearchSpace, console: Con
         return table_of(device, space, console)
     if run.searches():
         return searched_table(run, run.newest_search())
-    if any(header["space_hash"] == space.hash for _, header in tables_here(DEFAULT_DEVICE)):
+    if any(header.space_hash == space.hash for _, header in tables_here(DEFAULT_DEVICE)):
         return table_of(DEFAULT_DEVICE, space, console)
     console.say(
         f"note: there is no latency table of {space.name}: networks are spread over MACs, no latency is audited"
@@ -162,10 +162,9 @@ def latency_of(table: LatencyTable | None) -> JsonObject:
     """Give what whole networks say of the table; None where they were never measured."""
     if table is None:
         return {**dict.fromkeys(LATENCY_FIGURES), "n": 0, "device": None, "provenance": None}
-    validation = table.header.get("validation") or {}
+    validation = table.header.validation
     figures = {name: validation.get(name) for name in LATENCY_FIGURES}
-    scope = {name: table.header[name] for name in ("device", "backend", "dtype", "batch", "provenance")}
-    return {**figures, "n": validation.get("n", 0), **scope}
+    return {**figures, "n": validation.get("n", 0), **asdict(table.header.scope)}
 
 
 def failed_checks(ranking: JsonObject, table: LatencyTable | None) -> list[str]:
@@ -176,8 +175,8 @@ def failed_checks(ranking: JsonObject, table: LatencyTable | None) -> list[str]:
             f"Kendall tau may be 0 (95 % interval from {ranking['low']:.2f} to {ranking['high']:.2f}, "
             f"{ranking['n']} networks): audit more networks, or train the supernet longer"
         )
-    if table is not None and not (table.header.get("validation") or {}).get("trustworthy", True):
-        device = table.header["device"]
+    if table is not None and not table.header.trustworthy:
+        device = table.header.device
         failed.append(f"the latency table of {device} failed its validation: nas profile --device {device}")
     return failed
 

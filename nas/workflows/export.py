@@ -178,7 +178,7 @@ def latencies_of(run: Run, identity: str) -> list[DeviceLatency]:
     latencies = []
     for search in run.searches():
         table, measured_ms = search.summary().table, search.measured_ms()
-        scope = {name: table[name] for name in ("device", "backend", "dtype", "batch")}
+        scope = {name: getattr(table, name) for name in ("device", "backend", "dtype", "batch")}
         for row in search.front():
             if row.id != identity:
                 continue

@@ -17,7 +17,9 @@ from nas.export.description import BitsDescription, ModelDescription, Settings, 
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.export.onnx import export_onnx
 from nas.files import JsonObject, read_json, write_bytes, write_json, write_text
-from nas.hardware.table.provenance import described_row
+from nas.hardware.table.header import TableScope
+from nas.hardware.table.latency_table import Latency
+from nas.hardware.table.provenance import describe
 from nas.nn.biases import round_biases
 from nas.nn.subnet import Subnet, build_subnet, fold_norms
 from nas.nn.tensor_file import load_tensors, save_checked
@@ -54,11 +56,11 @@ class FinetuneOutcome:
 
     run: Run
     models: Sequence[ModelDescription]
-    table: JsonObject
+    table: TableScope
 
     def to_json(self) -> JsonObject:
         """Return what --json prints."""
-        return {"run": str(self.run), "models": [model.to_json() for model in self.models], "table": self.table}
+        return {"run": str(self.run), "models": [model.to_json() for model in self.models], "table": asdict(self.table)}
 
 
 def finetune(request: FinetuneRequest, console: Console) -> FinetuneOutcome:
@@ -204,6 +206,13 @@ def finetune_lines(outcome: FinetuneOutcome) -> list[str]:
     """Return in words what each network has reached."""
     return [
         f"{model.id}: {model.accuracy:.2%} on the test split after {model.training.epochs} epochs "
-        f"(inherited {model.inherited_accuracy:.2%} on validation), {described_row(model.to_json(), outcome.table)}"
+        f"(inherited {model.inherited_accuracy:.2%} on validation), {describe(latency_of(model), outcome.table)}"
         for model in outcome.models
     ]
+
+
+def latency_of(model: ModelDescription) -> Latency:
+    """Return the latency of a fine-tuned network in the search that chose it."""
+    low, high = model.latency_low_ms, model.latency_high_ms
+    assert low is not None and high is not None, "what is fine-tuned comes from a front"
+    return Latency(model.latency_ms, low, high, model.provenance)

@@ -81,12 +81,12 @@ def profile_device(request: ProfileRequest, console: Console) -> dict[str, Any]:
     what = f"{part}{len(space.operators())} blocks of {space.name} and {plan.networks} networks"
     console.say(f"measuring {what} on the {'CPU' if device.kind == 'cpu' else 'GPU'} of this machine, {plan.backend}")
     table = run_profile(request, path, console)
-    validation = table.header["validation"]
+    validation = table.header.validation
     found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows), "device": device.name}
     found["measured_rows"] = sum(row.provenance == "measured" for row in table.rows.values())
-    found["interpolation"] = table.header.get("interpolation")
+    found["interpolation"] = table.header.evidence.get("interpolation")
     found |= {name: value for name, value in validation.items() if name != "networks"} if plan.networks else {}
-    found["passed"] = validation.get("trustworthy", True)  # a space of few networks holds none out
+    found["passed"] = table.header.trustworthy  # a space of few networks holds none out
     return found
 
 

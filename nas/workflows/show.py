@@ -11,6 +11,7 @@ from typing import Any
 from nas.errors import NasError, did_you_mean
 from nas.files import JsonObject, read_jsonl
 from nas.hardware.prediction.data_sheet import DeviceSpec, device_name, load_spec, spec_files
+from nas.hardware.table.header import TableHeader
 from nas.run.folder import RUNS
 from nas.run.run import Run, all_runs
 from nas.space.architecture import Architecture
@@ -63,7 +64,7 @@ def describe_cost(architecture: Architecture, num_classes: int) -> str:
 
 def show_device(name: str | None, now: datetime) -> JsonObject:
     """The latency table of a device, with provenance, age and validation, and its data sheet."""
-    from nas.hardware.device import foreign, known_devices, this_machine
+    from nas.hardware.device import is_foreign, known_devices, this_machine
     from nas.hardware.table.catalogue import tables_here
     from nas.hardware.table.latency_table import LatencyTable
 
@@ -87,29 +88,31 @@ def show_device(name: str | None, now: datetime) -> JsonObject:
         "correction",
         "prediction",
     )
-    validation = {key: value for key, value in table.header.get("validation", {}).items() if key != "networks"}
-    predicted = table.header["provenance"] == "predicted"
+    header = table.header
+    content = header.to_json()
+    validation = {key: value for key, value in header.validation.items() if key != "networks"}
+    is_here = not is_foreign(header.device_kind, header.fingerprint, this_machine())
     return {
-        **{key: table.header[key] for key in shown if key in table.header},
+        **{key: content[key] for key in shown if key in content},
         "rows": len(table.rows),
-        "provenance": table.header["provenance"],
-        "measured on this machine": not predicted and not foreign(table.header, this_machine()),
+        "provenance": header.provenance,
+        "measured on this machine": header.provenance != "predicted" and is_here,
         "validation": validation,
         "all tables": [table_line(header, now) for _, header in tables_here(name)],
         **sheet,
     }
 
 
-def table_line(header: JsonObject, now: datetime) -> str:
-    """A table in a line: what it holds for, where it comes from, when, and how it was judged."""
-    found = f"{header['backend']} {header['dtype']} batch {header['batch']}, {header['space']}: {header['provenance']}"
-    if "date" in header:
-        found += f" {header['date'][:10]}, {age(header['date'], now)}"
-    judged = header["validation"]
+def table_line(header: TableHeader, now: datetime) -> str:
+    """Return a table in a line: what it holds for, where it comes from, when, and how it was judged."""
+    line = f"{header.backend} {header.dtype} batch {header.batch}, {header.space}: {header.provenance}"
+    if header.date is not None:
+        line += f" {header.date[:10]}, {age(header.date, now)}"
+    judged = header.validation
     if "mape" in judged:
-        found += f", held-out MAPE {judged['mape']:.1%}, tau {judged['kendall_tau']:.2f}"
-        found += "" if judged.get("trustworthy", True) else " (not trustworthy)"
-    return found
+        line += f", held-out MAPE {judged['mape']:.1%}, tau {judged['kendall_tau']:.2f}"
+        line += "" if header.trustworthy else " (not trustworthy)"
+    return line
 
 
 def age(date: str, now: datetime) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from nas.errors import NasError
 from nas.hardware.prediction.data_sheet import device_name, load_spec, spec_files
 from nas.hardware.table.catalogue import preference, tables_here, title
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.latency_table import LatencyTable, check_space
 from nas.hardware.table.table_file import write_table
 from nas.progress import Console
@@ -19,9 +18,9 @@ from nas.shipped import user_tables
 from nas.space.search_space import SearchSpace
 
 
-def fits(choice: TableChoice, header: Mapping[str, Any]) -> bool:
+def fits(choice: TableChoice, header: TableHeader) -> bool:
     """Whether a table is as asked for."""
-    return all(value is None or header[name] == value for name, value in asdict(choice).items())
+    return all(value is None or getattr(header, name) == value for name, value in asdict(choice).items())
 
 
 def table_of(
@@ -32,11 +31,11 @@ def table_of(
     A predicted table is kept under `latency_tables/` here. `NasError` where there is neither a table nor a data sheet,
     and with `measured_only` where there is no table of which every row is measured.
     """
-    of_space = [(path, header) for path, header in tables_here(device) if header["space_hash"] == space.hash]
+    of_space = [(path, header) for path, header in tables_here(device) if header.space_hash == space.hash]
     tables = [(path, header) for path, header in of_space if fits(choice, header)]
     if measured_only and tables:
-        origins = sorted({header["provenance"] for _, header in tables})
-        tables = [(path, header) for path, header in tables if header["provenance"] == "measured"]
+        origins = sorted({header.provenance for _, header in tables})
+        tables = [(path, header) for path, header in tables if header.provenance == "measured"]
         if not tables:
             raise not_measured(device, space, f"are {' or '.join(origins)}")
     if tables:
@@ -57,7 +56,7 @@ def table_of(
 
 
 def searchable_table(table: LatencyTable, space: SearchSpace) -> LatencyTable:
-    """Give a table over the part of a space that it can price, with its presets: the space of a search on its device.
+    """Return a table over the part of a space that it can price, with its presets: the space of a search on its device.
 
     Integer bit-widths without rows are no part of it, so that nothing can sample, mutate or cross into them.
     """

@@ -106,6 +106,7 @@ def read_table(files: tuple[str, str, bool]) -> None:
 @cache
 def good_table() -> tuple[dict[str, Any], str]:
     """A header and rows that fit the toy space."""
+    from nas.hardware.table.header import header_from_json
     from nas.hardware.table.table_file import Row, write_table
 
     rows = {op.key: Row(0.1, 0.1, 0.1, 9, 3, 0.01, 1000, "measured", 0.01) for op in toy().operators()}
@@ -115,8 +116,9 @@ def good_table() -> tuple[dict[str, Any], str]:
     header |= {"space_definition": toy().to_dict(), "num_classes": 10, "null_ms": 0.001, "sigma_sys": 0.04}
     header |= {"correction": {"form": "scale", "a": 0.0, "b": 1.1, "c": 0.0, "n_fit": 10}}
     stem = WORKSPACE["folder"] / "good"
-    write_table(header, rows, stem)
-    return {**header, "csv_sha256": "CHECKSUM"}, stem.with_suffix(".csv").read_text()
+    content = {**header, "csv_sha256": "CHECKSUM"}
+    write_table(header_from_json(content, stem), rows, stem)
+    return content, stem.with_suffix(".csv").read_text()
 
 
 def tables() -> st.SearchStrategy[tuple[str, str, bool]]:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from nas.hardware.measurement.correction import Correction
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.table_file import Row, write_table
 from nas.space.cost import macs
 from nas.space.search_space import SearchSpace
@@ -16,8 +18,8 @@ def toy() -> SearchSpace:
 
 
 @pytest.fixture
-def toy_header(toy: SearchSpace) -> dict[str, Any]:
-    return {
+def toy_header(toy: SearchSpace) -> TableHeader:
+    content: dict[str, Any] = {
         "schema_version": 1,
         "unit": "ms",
         "per": "batch",
@@ -34,10 +36,11 @@ def toy_header(toy: SearchSpace) -> dict[str, Any]:
         "space_definition": toy.to_dict(),
         "num_classes": toy.num_classes,
         "null_ms": 0.002,
-        "correction": {"form": "scale", "a": 0.0, "b": 1.25, "c": 0.0, "n_fit": 10},
+        "correction": Correction("scale", 0.0, 1.25, 0.0, 10),
         "sigma_sys": 0.04,
         "validation": {},
     }
+    return TableHeader(**content)
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def toy_rows(toy: SearchSpace) -> dict[str, Row]:
 
 @pytest.fixture
 def toy_table(
-    toy_header: dict[str, Any], toy_rows: dict[str, Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy_header: TableHeader, toy_rows: dict[str, Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """The stem of a good table that lies in `latency_tables/cpu` of the current directory."""
     monkeypatch.chdir(tmp_path)

@@ -39,27 +39,32 @@ def test_a_search_by_another_table_is_refused_with_the_remedy(tmp_path):
     run = Run(tmp_path)
     run.weights_path.write_bytes(b"weights")
     search = recorded(run)
-    check_table(SimpleNamespace(header={"csv_sha256": "a", "device": "cpu"}), search)
+    check_table(SimpleNamespace(header=SimpleNamespace(csv_sha256="a", device="cpu")), search)
     with pytest.raises(NasError, match=r"table of 'cpu' has changed.*Search again"):
-        check_table(SimpleNamespace(header={"csv_sha256": "b", "device": "cpu"}), search)
+        check_table(SimpleNamespace(header=SimpleNamespace(csv_sha256="b", device="cpu")), search)
+
+
+def subnet(identity, settings, base_settings=None, trials=None):
+    training = SimpleNamespace(settings=settings, base_settings=base_settings, trials=trials)
+    return SimpleNamespace(id=identity, training=training)
 
 
 def test_one_comparison_has_one_recipe():
-    alike = [{"id": "a", "settings": {"epochs": 3}}, {"id": "b", "settings": {"epochs": 3}}]
+    alike = [subnet("a", {"epochs": 3}), subnet("b", {"epochs": 3})]
     recipe, trials = common_recipe(alike)
     assert (recipe.epochs, trials) == (3, 0)
     with pytest.raises(NasError, match=r"a and c were trained by different recipes.*--pick a --pick c"):
-        common_recipe([*alike, {"id": "c", "settings": {"epochs": 4}}])
+        common_recipe([*alike, subnet("c", {"epochs": 4})])
 
 
 def test_recipes_that_were_tuned_alike_are_one_recipe():
     base = {"base_settings": {"epochs": 3}, "trials": 8}
-    tuned = [{"id": "a", "settings": {"epochs": 2}, **base}, {"id": "b", "settings": {"epochs": 3}, **base}]
+    tuned = [subnet("a", {"epochs": 2}, **base), subnet("b", {"epochs": 3}, **base)]
     recipe, trials = common_recipe(tuned)
     assert (recipe.epochs, trials) == (3, 8)
     with pytest.raises(NasError, match="a and c were trained by different recipes"):
-        common_recipe([*tuned, {"id": "c", "settings": {"epochs": 3}}])
+        common_recipe([*tuned, subnet("c", {"epochs": 3})])
 
 
 def test_a_recipe_from_before_a_setting_existed_is_the_same_recipe():
-    common_recipe([{"id": "a", "settings": {"epochs": 3}}, {"id": "b", "settings": {"epochs": 3, "sparsity": ""}}])
+    common_recipe([subnet("a", {"epochs": 3}), subnet("b", {"epochs": 3, "sparsity": ""})])

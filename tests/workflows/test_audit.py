@@ -105,8 +105,8 @@ def test_an_order_that_may_be_chance_and_a_bad_table_fail_the_check(workspace: P
     table = LatencyTable.load("cpu", space="toy")
     assert failed_checks(sure, None) == failed_checks(sure, table) == []
     assert "may be 0" in failed_checks({**sure, "low": -0.1}, None)[0]
-    table.header["validation"] = {"trustworthy": False}
-    assert "nas profile --device cpu" in failed_checks(sure, table)[0]
+    bad = replace(table, header=replace(table.header, validation={"trustworthy": False}))
+    assert "nas profile --device cpu" in failed_checks(sure, bad)[0]
 
 
 def test_a_failed_check_is_exit_code_4(workspace: Path, nas: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,5 +117,5 @@ def test_the_latency_of_a_model_is_the_sum_of_its_table_rows(finished):
     for path in (RUN / "models").glob("*/model.json"):
         described = json.loads(path.read_text())
         placed = operators(Architecture.from_dict(described["architecture"]), 10)
-        total = header["null_ms"] + sum(rows[op.key].ms for op in placed)
-        assert described["latency_ms"] == pytest.approx(header["correction"]["b"] * total)
+        total = header.null_ms + sum(rows[op.key].ms for op in placed)
+        assert described["latency_ms"] == pytest.approx(header.correction.b * total)

@@ -33,7 +33,7 @@ def test_a_measured_table_can_be_searched_with(capsys):
     space = SearchSpace.load("toy")
     table = LatencyTable.load("box", space="toy")
     assert found["table"] == str(Path.cwd() / "latency_tables/box/onnxruntime-fp32-b1-t1-toy.json")
-    assert table.header["device"] == "box"
+    assert table.header.device == "box"
     assert 0 < table.predict(space.smallest()).ms < table.predict(space.largest()).ms
     assert capsys.readouterr() == ("", "")
 
@@ -47,7 +47,7 @@ def test_a_measured_table_is_validated_on_networks_it_was_not_fitted_to():
     assert found["mape"] < 0.5
     assert {"kendall_tau", "noise_mape", "macs_mape", "macs_tau"} <= set(found)
     assert "networks" not in found
-    assert len(LatencyTable.load("cpu", space="toy").header["validation"]["networks"]) == 14
+    assert len(LatencyTable.load("cpu", space="toy").header.validation["networks"]) == 14
 
 
 def test_this_machine_is_not_measured_under_the_name_of_a_gpu(monkeypatch):

@@ -38,7 +38,7 @@ def test_a_profile_killed_at_random_moments_and_resumed_gives_a_whole_table(spaw
         assert lines >= wanted
     process = spawn(*QUICK, "--resume", cwd=tmp_path)
     assert process.wait() == 0, process.communicate()[1]
-    assert whole(tmp_path).header["validation"]["n"] == 2
+    assert whole(tmp_path).header.validation["n"] == 2
     assert not journal.exists()
 
 

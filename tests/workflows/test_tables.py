@@ -20,7 +20,7 @@ TOY = SearchSpace.load("toy")
 
 def test_a_shipped_space_has_its_a100_table(workspace: Path) -> None:
     table = table_of("a100", TOY, QUIET)
-    assert (table.header["device"], table.header["provenance"]) == ("a100-sxm4-80gb", "predicted")
+    assert (table.header.device, table.header.provenance) == ("a100-sxm4-80gb", "predicted")
     assert not (workspace / "latency_tables" / "a100-sxm4-80gb").exists()
 
 
@@ -32,28 +32,28 @@ def test_a_space_without_a_table_gets_a_predicted_one_that_is_kept(workspace: Pa
     before = kept.stat().st_mtime_ns
     assert table_of("a100", space, QUIET) == table
     assert kept.stat().st_mtime_ns == before
-    assert table_of("a100", TOY, QUIET).header["num_classes"] == 10
+    assert table_of("a100", TOY, QUIET).header.num_classes == 10
 
 
 def test_any_device_with_a_data_sheet_can_be_searched(workspace: Path) -> None:
     for device, dtype in (("h200", "bf16"), ("t4", "fp16")):
         header = table_of(device, TOY, QUIET).header
-        assert (header["device"], header["dtype"]) == (device, dtype)
-        assert "uncalibrated" in header["prediction"]["basis"]
+        assert (header.device, header.dtype) == (device, dtype)
+        assert "uncalibrated" in header.evidence["prediction"]["basis"]
 
 
 def test_a_measured_table_replaces_the_predicted_one(workspace: Path, write_toy_table) -> None:
-    assert table_of("a100", TOY, QUIET).header["provenance"] == "predicted"
+    assert table_of("a100", TOY, QUIET).header.provenance == "predicted"
     write_toy_table(workspace, device="a100-sxm4-80gb")
-    assert table_of("a100", TOY, QUIET).header["provenance"] == "measured"
-    assert table_of("a100", TOY, QUIET, measured_only=True).header["provenance"] == "measured"
+    assert table_of("a100", TOY, QUIET).header.provenance == "measured"
+    assert table_of("a100", TOY, QUIET, measured_only=True).header.provenance == "measured"
 
 
 def test_measured_only_refuses_what_is_predicted_and_names_the_remedy(workspace: Path) -> None:
     for device in ("a100", "h200"):
         with pytest.raises(NasError, match=f"nas profile --device {device}"):
             table_of(device, TOY, QUIET, measured_only=True)
-    assert table_of("cpu", TOY, QUIET, measured_only=True).header["device"] == "cpu"
+    assert table_of("cpu", TOY, QUIET, measured_only=True).header.device == "cpu"
 
 
 def test_a_device_that_nobody_knows_is_refused(workspace: Path) -> None:

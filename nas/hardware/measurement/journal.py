@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from nas.errors import NasError
-from nas.files import read_object, sealed
+from nas.files import JsonObject, appendable, read_object, sealed
 from nas.hardware.measurement.protocol import Visit
 
 
@@ -25,14 +25,13 @@ class Journal:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, settings: dict[str, Any], resume: bool) -> Iterator[Journal]:
+    def open(cls, path: Path, settings: JsonObject, resume: bool) -> Iterator[Journal]:
         """Start a journal or, with `resume`, go on with the one there is.
 
         `NasError` where its settings are others, or another process is writing to it.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         settings = json.loads(json.dumps(settings))
-        with alone(path), path.open("a+" if resume else "w+", encoding="utf-8", errors="replace") as file:
+        with exclusive(path), appendable(path, keep=resume) as file:
             visits = read_visits(file, settings)
             if file.tell() == 0:
                 file.write(sealed(json.dumps(settings)) + "\n")
@@ -51,10 +50,11 @@ class Journal:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock beside a journal; `NasError` where another process holds it."""
     from filelock import FileLock, Timeout
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
             yield
@@ -62,7 +62,7 @@ def alone(path: Path) -> Iterator[None]:
         raise NasError(f"another nas profile is measuring {path.name.split('.')[0]}", "Wait until it ends") from error
 
 
-def read_visits(file: TextIO, settings: dict[str, Any]) -> list[Visit]:
+def read_visits(file: TextIO, settings: JsonObject) -> list[Visit]:
     """Read the visits of a journal with these settings, and cut off a last line that a kill left unfinished."""
     file.seek(0)
     text = file.read()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
 from nas.errors import NasError
+from nas.files import JsonObject
 from nas.hardware.backends.registry import BACKENDS, backend_version, check_backend
 from nas.hardware.backends.session import Setting
 from nas.hardware.device import Device
 from nas.hardware.measurement.protocol import PROTOCOLS
-from nas.hardware.table.table_file import SCHEMA_VERSION
+from nas.hardware.table.header import SCHEMA_VERSION
 from nas.space.search_space import SearchSpace
 
 
@@ -54,8 +54,8 @@ def check_plan(plan: Plan, device: Device) -> Setting:
     return setting
 
 
-def begin_header(space: SearchSpace, device: Device, plan: Plan) -> dict[str, Any]:
-    """The part of a table's header that is known before measuring; a measurement resumes under the same one only."""
+def settings_of(space: SearchSpace, device: Device, plan: Plan) -> JsonObject:
+    """Return what a measurement depends on; one that was interrupted goes on under the same settings only."""
     cpu = device.kind == "cpu"
     own_threads = BACKENDS[plan.backend].threads_of_its_own
     cpu_clock = f"cpu_time of the {'process' if own_threads else 'calling thread'}"

@@ -11,20 +11,20 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from itertools import filterfalse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import nn
 
+from nas.files import JsonObject
 from nas.hardware.backends.registry import BACKENDS, clock_of
 from nas.hardware.backends.session import Call, Setting, Shape, arithmetic
 from nas.hardware.device import Device
 from nas.hardware.gpu import gpu_share_left, read_clocks
+from nas.hardware.measurement.correction import Correction
 from nas.hardware.measurement.integer import (
     deployed,
     difference,
@@ -35,10 +35,11 @@ from nas.hardware.measurement.integer import (
 )
 from nas.hardware.measurement.interpolation import choose_measured, interpolate
 from nas.hardware.measurement.journal import Journal
-from nas.hardware.measurement.plan import Plan, begin_header, check_plan
+from nas.hardware.measurement.plan import Plan, check_plan, settings_of
 from nas.hardware.measurement.protocol import PROTOCOLS, Clock, Measurement, one_round, summarise
 from nas.hardware.measurement.rows import Difference, row_of
 from nas.hardware.measurement.validation import MeasuredNetwork, validate
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.latency_table import UNVALIDATED_SIGMA, LatencyTable
 from nas.hardware.table.table_file import Row, write_table
 from nas.nn.global_rng import seeded
@@ -83,27 +84,50 @@ def profile(
     chosen = choose_measured(every, plan.sample) if plan.sample else every
     together, again = targets(chosen, networks, space.num_classes, plan.batch, build, build_network)
     clock = clock or clock_of(plan.backend, setting)
-    header, conditions = begin_header(space, device, plan), read_conditions()
+    settings, begun = settings_of(space, device, plan), read_conditions()
     measured_in = partial(measure_into, plan=plan, setting=setting, clock=clock)
-    with Journal.open(path.with_name(f"{path.name}.partial.jsonl"), header, resume) as journal, arithmetic(setting):
+    with Journal.open(path.with_name(f"{path.name}.partial.jsonl"), settings, resume) as journal, arithmetic(setting):
         measured_in(journal, together, progress=partial(progress, "operators and networks"))
         measured_in(journal, again, progress=partial(progress, "networks again"))
         measured = summarise(journal.visits, PROTOCOLS[device.kind].statistic)
         rows = {operator.key: row_of(operator, needed_for(operator), measured, plan.batch) for operator in chosen}
         rows, errors = interpolate(every, rows, plan.batch)
-        header |= {"null_ms": measured[NULL].ms, "date": datetime.now(UTC).isoformat("T", "seconds")}
-        header |= {f"{name}_start": value for name, value in conditions.items()}
-        header |= {f"{name}_end": value for name, value in read_conditions().items()}
-        if errors:
-            header |= {"provenance": "interpolated", "interpolation": {"measured": len(chosen), "kinds": errors}}
-        header |= {"integer": integer_evidence(every, rows, status)} if status else {}
-        header |= judgement(networks, space, rows, measured, plan)
+        evidence = {
+            "versions": settings["versions"],
+            "protocol": settings["protocol"],
+            "resolutions": settings["resolutions"],
+            "date": datetime.now(UTC).isoformat("T", "seconds"),
+            **{f"{name}_start": value for name, value in begun.items()},
+            **{f"{name}_end": value for name, value in read_conditions().items()},
+            **({"interpolation": {"measured": len(chosen), "kinds": errors}} if errors else {}),
+            **({"integer": integer_evidence(every, rows, status)} if status else {}),
+        }
+        correction, validation, sigma_sys = judgement(networks, space, rows, measured, plan)
+        header = TableHeader(
+            provenance="interpolated" if errors else "measured",
+            device=device.name,
+            device_kind=device.kind,
+            fingerprint=device.fingerprint,
+            backend=plan.backend,
+            dtype=plan.dtype,
+            batch=plan.batch,
+            threads=plan.threads,
+            space=space.name,
+            space_hash=space.hash,
+            space_definition=settings["space_definition"],
+            num_classes=space.num_classes,
+            null_ms=measured[NULL].ms,
+            correction=correction,
+            sigma_sys=sigma_sys,
+            validation=validation,
+            evidence=evidence,
+        )
         write_table(header, rows, path)
         journal.remove()
     return LatencyTable.load(path.with_name(f"{path.name}.json"))
 
 
-def read_conditions() -> dict[str, Any]:
+def read_conditions() -> JsonObject:
     """Load averages of the machine and, where there is a GPU, its clocks, power and temperature."""
     return {"load": os.getloadavg(), "clocks": read_clocks()}
 
@@ -230,8 +254,8 @@ def judgement(
     rows: dict[str, Row],
     measured: dict[str, Measurement],
     plan: Plan,
-) -> dict[str, Any]:
-    """Compare sums of rows with the measured networks: the correction, the validation, the systematic uncertainty."""
+) -> tuple[Correction, JsonObject, float]:
+    """Compare sums of rows with the measured networks; return correction, validation and systematic uncertainty."""
     seen = []
     for network in networks:
         placed = operators(network, space.num_classes)
@@ -248,4 +272,4 @@ def judgement(
     correction, validation = validate(seen, plan.n_fit)
     judged = "rms" in validation  # not where the space has too few networks to hold any out
     sigma_sys = max(validation["rms"], validation["noise_mape"]) if judged else UNVALIDATED_SIGMA
-    return {"correction": asdict(correction), "validation": validation, "sigma_sys": sigma_sys}
+    return correction, validation, sigma_sys

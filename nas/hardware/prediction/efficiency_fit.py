@@ -18,6 +18,7 @@ import yaml
 from numpy.typing import NDArray
 
 from nas.errors import NasError
+from nas.files import write_text
 from nas.hardware.prediction.data_sheet import spec_files
 from nas.hardware.prediction.roofline import KINDS, Efficiency, Workload
 from nas.statistics import INTERVAL_90
@@ -177,7 +178,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     """Write a calibration as YAML, numbers to four digits."""
     data = plain(asdict(calibration))
     head = "# Fitted by benchmarks/transfer.py on published.csv; what the parts mean is said in docs/latency.md.\n"
-    path.write_text(head + yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    write_text(path, head + yaml.safe_dump(data, sort_keys=False))
 
 
 def plain(value: Any) -> Any:

@@ -12,11 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import NasError, did_you_mean
+from nas.hardware.measurement.correction import Correction
 from nas.hardware.prediction.data_sheet import DeviceSpec, load_spec
 from nas.hardware.prediction.efficiency_fit import PRIOR, SMALLEST_SIGMA, Fit, Regime, calibration_of
 from nas.hardware.prediction.roofline import KINDS, Operation, Workload, workload
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.latency_table import Latency, LatencyTable
-from nas.hardware.table.table_file import SCHEMA_VERSION, Row
+from nas.hardware.table.table_file import Row
 from nas.space.cost import macs
 from nas.space.operator import TRANSITIONS
 from nas.space.search_space import SearchSpace
@@ -157,39 +159,35 @@ def operator_kernels(operator: Any, at: Conditions) -> tuple[Operation, ...]:
     return kernels(module, (at.batch, operator.in_channels, operator.grid, operator.grid), at)
 
 
-def predicted_header(space: SearchSpace, at: Conditions, scaled: Scaling) -> dict[str, Any]:
-    """Give the header of a predicted table; `sigma_sys` is shared by all rows and does not shrink in their sum."""
+def predicted_header(space: SearchSpace, at: Conditions, scaled: Scaling) -> TableHeader:
+    """Return the header of a predicted table; `sigma_sys` is shared by all rows and does not shrink in their sum."""
     spec = asdict(at.spec)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "unit": "ms",
-        "per": "batch",
-        "provenance": "predicted",
-        "device": at.spec.name,
-        "device_kind": "cuda",
-        "fingerprint": {"model": at.spec.title},
-        "backend": at.backend,
-        "dtype": at.dtype,
-        "batch": at.batch,
-        "threads": 1,
-        "space": space.name,
-        "space_hash": space.hash,
-        "space_definition": space.definition(),
-        "num_classes": space.num_classes,
-        "resolutions": sorted(space.resolutions),
-        "null_ms": at.spec.host_launch_us / 1e3,
-        "correction": {"form": "none", "a": 0.0, "b": 1.0, "c": 0.0, "n_fit": 0},
-        "sigma_sys": scaled.sigma_rel,
-        "validation": {},
-        "prediction": {
-            "source_tables": [],
-            "method": "scale x sum over kernels of start + max(operations / peak, bytes / bandwidth)",
-            "basis": scaled.basis,
-            "efficiency": {
-                name: float(f"{value:.4g}") for name, value in zip(KINDS, scaled.fit.efficiency, strict=True)
-            },
-            "scale": scaled.fit.scale,
-            "data_sheet": {name: list(value) if isinstance(value, tuple) else value for name, value in spec.items()},
-            "interval_90": math.exp(INTERVAL_90 * math.log1p(scaled.sigma_rel)),
-        },
+    shares = zip(KINDS, scaled.fit.efficiency, strict=True)
+    prediction = {
+        "source_tables": [],
+        "method": "scale x sum over kernels of start + max(operations / peak, bytes / bandwidth)",
+        "basis": scaled.basis,
+        "efficiency": {name: float(f"{value:.4g}") for name, value in shares},
+        "scale": scaled.fit.scale,
+        "data_sheet": {name: list(value) if isinstance(value, tuple) else value for name, value in spec.items()},
+        "interval_90": math.exp(INTERVAL_90 * math.log1p(scaled.sigma_rel)),
     }
+    return TableHeader(
+        provenance="predicted",
+        device=at.spec.name,
+        device_kind="cuda",
+        fingerprint={"model": at.spec.title},
+        backend=at.backend,
+        dtype=at.dtype,
+        batch=at.batch,
+        threads=1,
+        space=space.name,
+        space_hash=space.hash,
+        space_definition=space.definition(),
+        num_classes=space.num_classes,
+        null_ms=at.spec.host_launch_us / 1e3,
+        correction=Correction(),
+        sigma_sys=scaled.sigma_rel,
+        validation={},
+        evidence={"resolutions": sorted(space.resolutions), "prediction": prediction},
+    )

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError, did_you_mean
-from nas.hardware.device import check_device_name, foreign, known_devices, this_machine
+from nas.hardware.device import check_device_name, is_foreign, known_devices, this_machine
 from nas.hardware.prediction.data_sheet import device_name, device_names, spec_files
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.table_file import read_header
 from nas.shipped import table_folders
 
@@ -25,18 +26,20 @@ def find_table(name_or_path: str, wanted: dict[str, Any]) -> Path:
         found = [(path.with_suffix(".json"), read_header(path.with_suffix(".json")))]
     else:
         found = tables_of(name_or_path)
-    fitting = [(path, header) for path, header in found if all(header[name] == wanted[name] for name in wanted)]
+    fitting = [
+        (path, header) for path, header in found if all(getattr(header, name) == wanted[name] for name in wanted)
+    ]
     if not fitting:
         asked = ", ".join(f"{name} {value}" for name, value in wanted.items())
         there = "; ".join(title(header) for _, header in found)
         raise NasError(
             f"'{name_or_path}' has no latency table for {asked}: there is {there}",
-            f"Drop the option, or measure: nas profile --device {found[0][1]['device']}{as_flags(wanted)}",
+            f"Drop the option, or measure: nas profile --device {found[0][1].device}{as_flags(wanted)}",
         )
     return min(fitting, key=lambda pair: preference(pair[1]))[0]
 
 
-def tables_of(device: str) -> list[tuple[Path, dict[str, Any]]]:
+def tables_of(device: str) -> list[tuple[Path, TableHeader]]:
     """List the header files of a device's tables, by its name or an alias; `NasError` where it has none."""
     found = tables_here(device)
     if found:
@@ -53,7 +56,7 @@ def tables_of(device: str) -> list[tuple[Path, dict[str, Any]]]:
     )
 
 
-def tables_here(device: str) -> list[tuple[Path, dict[str, Any]]]:
+def tables_here(device: str) -> list[tuple[Path, TableHeader]]:
     """List the header files of a device's tables, by its name or an alias; [] where it has none.
 
     `cpu` is this CPU: first what was measured under that name, then the tables of CPUs of this kind, then of others.
@@ -61,11 +64,13 @@ def tables_here(device: str) -> list[tuple[Path, dict[str, Any]]]:
     if device == "cpu":
         others = [pair for name in known_devices() if name.startswith("cpu-") for pair in headers_of(name)]
         machine = this_machine()
-        return headers_of(device) + sorted(others, key=lambda pair: foreign(pair[1], machine))
+        return headers_of(device) + sorted(
+            others, key=lambda pair: is_foreign(pair[1].device_kind, pair[1].fingerprint, machine)
+        )
     return headers_of(device) or headers_of(device_name(device))
 
 
-def headers_of(folder: str) -> list[tuple[Path, dict[str, Any]]]:
+def headers_of(folder: str) -> list[tuple[Path, TableHeader]]:
     """Read the headers in a folder of tables; of two of one name, that under the current directory."""
     found: dict[str, Path] = {}
     for root in table_folders():
@@ -79,18 +84,18 @@ def as_flags(wanted: dict[str, Any]) -> str:
     return "".join(f" --{name} {value}" for name, value in wanted.items())
 
 
-def preference(header: dict[str, Any]) -> tuple[bool, bool, int, bool, bool, str]:
+def preference(header: TableHeader) -> tuple[bool, bool, int, bool, bool, str]:
     """Sort tables: measured before predicted, a CPU's own before one shipped for its kind (`cpu-...`), then the default
     backend, dtype and batch, then the default space. Of two for one space that with integer rows comes first.
     """
-    dtype = "fp32" if header["dtype"] == "int8" else header["dtype"]  # the same float rows, and integer ones
-    setting = (header["backend"], dtype, header["batch"])
+    dtype = "fp32" if header.dtype == "int8" else header.dtype  # the same float rows, and integer ones
+    setting = (header.backend, dtype, header.batch)
     rank = DEFAULTS.index(setting) if setting in DEFAULTS else len(DEFAULTS)
-    shipped, other = header["device"].startswith("cpu-"), header["space"] != DEFAULT_SPACE
-    floats = header["dtype"] != "int8"
-    return header["provenance"] == "predicted", shipped, rank, other, floats, str(header["space"])
+    shipped, other = header.device.startswith("cpu-"), header.space != DEFAULT_SPACE
+    floats = header.dtype != "int8"
+    return header.provenance == "predicted", shipped, rank, other, floats, str(header.space)
 
 
-def title(header: dict[str, Any]) -> str:
+def title(header: TableHeader) -> str:
     """Name a table in words: `cpu onnxruntime fp32 batch 1, scan-mix-tiny`."""
-    return f"{header['device']} {header['backend']} {header['dtype']} batch {header['batch']}, {header['space']}"
+    return f"{header.device} {header.backend} {header.dtype} batch {header.batch}, {header.space}"

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from nas.errors import NasError
 from nas.hardware.measurement.correction import Correction
 from nas.hardware.table.catalogue import find_table
+from nas.hardware.table.header import TableHeader, broken
 from nas.hardware.table.price_list import PriceList, price_list
-from nas.hardware.table.table_file import Row, broken, read_table
+from nas.hardware.table.table_file import Row, read_table
 from nas.space.architecture import Architecture
 from nas.space.availability import available
 from nas.space.operator import Operator, operators
@@ -45,7 +46,7 @@ class Latency:
 class LatencyTable:
     """Measured or predicted milliseconds of every operator of one space on one device."""
 
-    header: dict[str, Any]
+    header: TableHeader
     rows: dict[str, Row]
     _known: dict[Operator, Row] = field(default_factory=dict, repr=False, compare=False)
 
@@ -66,8 +67,8 @@ class LatencyTable:
         wanted = {"space": space, "backend": backend, "dtype": dtype, "batch": batch}
         path = find_table(str(name_or_path), {name: value for name, value in wanted.items() if value is not None})
         table = cls(*read_table(path))
-        if table.space.hash != table.header["space_hash"]:
-            raise broken(path, f"holds a space whose hash is {table.space.hash}, not {table.header['space_hash']}")
+        if table.space.hash != table.header.space_hash:
+            raise broken(path, f"holds a space whose hash is {table.space.hash}, not {table.header.space_hash}")
         if not table.correction.b > 0:
             raise broken(path, "has a correction that falls with the sum")
         return table
@@ -75,12 +76,12 @@ class LatencyTable:
     @cached_property
     def space(self) -> SearchSpace:
         """The search space the table was made for, as its header holds it."""
-        return SearchSpace.from_dict(self.header["space_definition"])
+        return SearchSpace.from_dict(self.header.space_definition)
 
     @cached_property
     def correction(self) -> Correction:
         """How a sum of rows becomes the latency of a network."""
-        return Correction.from_dict(self.header["correction"])
+        return self.header.correction
 
     def row(self, operator: Operator) -> Row:
         """Look an operator up; `NasError` naming the nearest keys where the table lacks it."""
@@ -92,7 +93,7 @@ class LatencyTable:
     def _find(self, key: str) -> Row:
         if key not in self.rows:
             nearest = difflib.get_close_matches(key, self.rows, n=3, cutoff=0.0)
-            device, space = self.header["device"], self.header["space"]
+            device, space = self.header.device, self.header.space
             raise NasError(
                 f"the latency table of '{device}' for {space} has no operator '{key}'; near are {', '.join(nearest)}",
                 f"Measure the space you search: nas profile --device {device} --space SPACE",
@@ -101,11 +102,11 @@ class LatencyTable:
 
     def predict(self, architecture: Architecture) -> Latency:
         """Predict the latency of a network, with its 90 % interval; `NasError` where an operator is missing."""
-        rows = [self.row(operator) for operator in operators(architecture, self.header["num_classes"])]
-        sum_ms = self.header["null_ms"] + reduce(add, (row.ms for row in rows))  # sum() adds otherwise from 3.12 on
+        rows = [self.row(operator) for operator in operators(architecture, self.header.num_classes)]
+        sum_ms = self.header.null_ms + reduce(add, (row.ms for row in rows))  # sum() adds otherwise from 3.12 on
         ms = self.correction.apply(sum_ms, len(rows))
         provenance = weakest_provenance(row.provenance for row in rows)
-        sigma = self.header["sigma_sys"]
+        sigma = self.header.sigma_sys
         if provenance != "predicted":  # there all rows share one error, which does not shrink in their sum
             sigma = math.hypot(sigma, math.sqrt(sum((row.sigma_rel * row.ms) ** 2 for row in rows)) / sum_ms)
         factor = math.exp(INTERVAL_90 * math.log1p(sigma))
@@ -121,16 +122,15 @@ class LatencyTable:
         missing = np.flatnonzero(np.isnan(sums))
         if len(missing):
             self.predict(self.space.decode(genomes[missing[0]]))  # raises, and names the operator
-        return self.correction.apply(self.header["null_ms"] + sums, counts)
+        return self.correction.apply(self.header.null_ms + sums, counts)
 
     def searchable(self, space: SearchSpace) -> SearchSpace:
         """Give the part of a space that this table can price: integer bit-widths without rows are no choices here."""
         return available(space, lambda operator: operator.key in self.rows)
 
     def over(self, space: SearchSpace) -> LatencyTable:
-        """Give the same table for the genomes of a part of its space."""
-        described = {"space_definition": space.to_dict(), "space_hash": space.hash}
-        return replace(self, header={**self.header, **described}, _known={})
+        """Return the same table for the genomes of a part of its space."""
+        return replace(self, header=self.header.of(space), _known={})
 
     @cached_property
     def _price_list(self) -> PriceList:
@@ -151,10 +151,10 @@ def weakest_provenance(provenances: Iterable[str]) -> str:
 
 def check_space(table: LatencyTable, space: SearchSpace) -> None:
     """Raise `NasError` where the table was made for another space, or another version of it."""
-    if table.header["space_hash"] != space.hash:
+    if table.header.space_hash != space.hash:
         header = table.header
         raise NasError(
-            f"the latency table of '{header['device']}' was made for {header['space']} {header['space_hash'][:8]}, "
+            f"the latency table of '{header.device}' was made for {header.space} {header.space_hash[:8]}, "
             f"the space here is {space.name} {space.hash[:8]}",
-            f"Measure the space of the run: nas profile --device {header['device']} --run RUN",
+            f"Measure the space of the run: nas profile --device {header.device} --run RUN",
         )

@@ -6,16 +6,13 @@ import csv
 import hashlib
 import io
 import json
-import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from nas.errors import NasError
+from nas.files import write_together
+from nas.hardware.table.header import LARGEST, PROVENANCES, TableHeader, broken, header_from_json
 
-SCHEMA_VERSION = 1
-LARGEST = 1e18  # of any number in a table
-PROVENANCES = ("measured", "interpolated", "predicted")
 SHAPE_COLUMNS: tuple[str, ...] = (
     "kind",
     "in_c",
@@ -37,28 +34,6 @@ STRIDES = {"stem": "2", "double-stem": "4", "downsample": "2"}
 NAMES_IN_KEY = {"in_c": "in", "out_c": "out"}
 MEASURED_COLUMNS = ("ms", "ms_p50", "ms_p95", "n_samples", "n_rounds", "rel_noise", "macs", "provenance", "sigma_rel")
 COLUMNS = ("key", *SHAPE_COLUMNS, *MEASURED_COLUMNS)
-HEADER_FIELDS = {
-    "schema_version": int,
-    "unit": str,
-    "per": str,
-    "provenance": str,
-    "device": str,
-    "device_kind": str,
-    "fingerprint": dict,
-    "backend": str,
-    "dtype": str,
-    "batch": int,
-    "threads": int,
-    "space": str,
-    "space_hash": str,
-    "space_definition": dict,
-    "num_classes": int,
-    "null_ms": float,
-    "correction": dict,
-    "sigma_sys": float,
-    "validation": dict,
-    "csv_sha256": str,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +64,8 @@ def shape_columns(key: str) -> dict[str, str]:
     return {"kind": kind} | {name: settings.get(NAMES_IN_KEY.get(name, name), "") for name in SHAPE_COLUMNS[1:]}
 
 
-def write_table(header: dict[str, Any], rows: dict[str, Row], path: Path) -> None:
-    """Write `path` .csv and .json: both complete beside their place first, then moved, so that no half table exists.
+def write_table(header: TableHeader, rows: dict[str, Row], path: Path) -> TableHeader:
+    """Write `path` .csv and .json, both complete before either takes its place; return the header as it is written.
 
     The header holds the SHA-256 of the rows; a pair torn between the two moves is recognised when it is read.
     """
@@ -99,71 +74,33 @@ def write_table(header: dict[str, Any], rows: dict[str, Row], path: Path) -> Non
     writer.writeheader()
     for key in sorted(rows):
         measured = {name: getattr(rows[key], name) for name in MEASURED_COLUMNS}
-        writer.writerow({"key": key} | shape_columns(key) | {"batch": header["batch"]} | measured)
+        writer.writerow({"key": key} | shape_columns(key) | {"batch": header.batch} | measured)
     body = text.getvalue().encode()
-    head = json.dumps(header | {"csv_sha256": hashlib.sha256(body).hexdigest()}, indent=1, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = f".{os.getpid()}.tmp"
-    contents = {path.with_name(f"{path.name}.csv"): body, path.with_name(f"{path.name}.json"): head.encode()}
+    written = replace(header, csv_sha256=hashlib.sha256(body).hexdigest())
+    head = json.dumps(written.to_json(), indent=1, allow_nan=False) + "\n"
+    write_together({path.with_name(f"{path.name}.csv"): body, path.with_name(f"{path.name}.json"): head.encode()})
+    return written
+
+
+def read_header(path: Path) -> TableHeader:
+    """Read and check a table's .json; `NasError` where it is damaged."""
     try:
-        for final, content in contents.items():
-            write_through(final.with_name(final.name + suffix), content)
-        for final in contents:
-            final.with_name(final.name + suffix).replace(final)
-    finally:
-        for final in contents:
-            final.with_name(final.name + suffix).unlink(missing_ok=True)
-
-
-def write_through(path: Path, content: bytes) -> None:
-    """Write `content` down to the disk, not only into its cache."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def broken(path: Path, what: str) -> NasError:
-    """Say what is wrong with a table file, and how to get a good one."""
-    return NasError(f"the latency table {path} {what}", "Measure it again with nas profile, or restore the file")
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Read and check a table's .json; `NasError` where a field is missing, of the wrong type or of another schema."""
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise broken(path, f"cannot be read: {error}") from error
-    if not isinstance(header, dict):
+    if not isinstance(content, dict):
         raise broken(path, "is not a JSON object")
-    for name, kind in HEADER_FIELDS.items():
-        if name not in header:
-            raise broken(path, f"has no '{name}' in its header")
-        accepted = (int, float) if kind is float else kind
-        if not isinstance(header[name], accepted) or isinstance(header[name], bool):
-            raise broken(path, f"has {name} = {header[name]!r}, which is not of type {kind.__name__}")
-    for name, good in (("schema_version", SCHEMA_VERSION), ("unit", "ms"), ("per", "batch")):
-        if header[name] != good:
-            raise broken(path, f"has {name} {header[name]!r}, this version reads {good!r}")
-    for name in ("null_ms", "sigma_sys"):
-        if not 0 <= header[name] <= LARGEST:
-            raise broken(path, f"has {name} = {header[name]}, which is not a number from 0 up")
-    for name in ("batch", "num_classes"):
-        if not 1 <= header[name] <= LARGEST:
-            raise broken(path, f"has {name} = {header[name]}, which is less than 1, or endless")
-    if header["provenance"] not in PROVENANCES:
-        raise broken(path, f"has provenance {header['provenance']!r}, not one of {', '.join(PROVENANCES)}")
-    return header
+    return header_from_json(content, path)
 
 
-def read_table(path: Path) -> tuple[dict[str, Any], dict[str, Row]]:
+def read_table(path: Path) -> tuple[TableHeader, dict[str, Row]]:
     """Read and check the table whose header is `path` (.json); `NasError` at the first fault, never half a table."""
     header, body_path = read_header(path), path.with_suffix(".csv")
     try:
         body = body_path.read_bytes()
     except OSError as error:
         raise broken(body_path, f"cannot be read: {error}") from error
-    if hashlib.sha256(body).hexdigest() != header["csv_sha256"]:
+    if hashlib.sha256(body).hexdigest() != header.csv_sha256:
         raise broken(body_path, "does not belong to its header: its SHA-256 is another than the header says")
     try:
         rows = read_rows(body.decode(), header, body_path)
@@ -174,7 +111,7 @@ def read_table(path: Path) -> tuple[dict[str, Any], dict[str, Row]]:
     return header, rows
 
 
-def read_rows(text: str, header: dict[str, Any], path: Path) -> dict[str, Row]:
+def read_rows(text: str, header: TableHeader, path: Path) -> dict[str, Row]:
     """Read the rows of a table's CSV by key; `NasError` at the first fault."""
     reader = csv.DictReader(io.StringIO(text), strict=True)
     if tuple(reader.fieldnames or ()) != COLUMNS:
@@ -188,7 +125,7 @@ def read_rows(text: str, header: dict[str, Any], path: Path) -> dict[str, Row]:
     return rows
 
 
-def read_row(record: dict[str, str], header: dict[str, Any], where: str) -> Row:
+def read_row(record: dict[str, str], header: TableHeader, where: str) -> Row:
     """Turn a CSV record into a `Row`; `NasError` where a number is missing, negative or not finite."""
     values: dict[str, Any] = {}
     if None in record:
@@ -204,10 +141,10 @@ def read_row(record: dict[str, str], header: dict[str, Any], where: str) -> Row:
         raise broken(Path(where), f"has ms = {record['ms']}: no operator takes no time")
     if values["provenance"] not in PROVENANCES:
         raise broken(Path(where), f"has provenance {record['provenance']!r}, not one of {', '.join(PROVENANCES)}")
-    if (values["provenance"] == "predicted") != (header["provenance"] == "predicted"):
-        raise broken(Path(where), f"is {record['provenance']} in a table that is {header['provenance']}")
+    if (values["provenance"] == "predicted") != (header.provenance == "predicted"):
+        raise broken(Path(where), f"is {record['provenance']} in a table that is {header.provenance}")
     try:
-        spelled_out = shape_columns(record["key"]) | {"batch": str(header["batch"])}
+        spelled_out = shape_columns(record["key"]) | {"batch": str(header.batch)}
     except ValueError as error:
         raise broken(Path(where), f"has the key {record['key']!r}, which names no operator") from error
     for name, spelled in spelled_out.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from nas.evaluation.accuracy import model_accuracy
 from nas.export.description import ModelDescription, TrainingDescription
 from nas.files import JsonObject, read_json, write_csv
 from nas.hardware.device import check_device_name
-from nas.hardware.table.provenance import scope_of
+from nas.hardware.table.header import TableScope
 from nas.nn.subnet import Subnet
 from nas.nn.timm_model import parse_reference, weights_file
 from nas.progress import Console
@@ -58,11 +58,11 @@ class CompareOutcome:
 
     run: Run
     networks: Sequence[ComparedNetwork]
-    table: JsonObject
+    table: TableScope
 
     def to_json(self) -> JsonObject:
         """Return what --json prints."""
-        return {"run": str(self.run), "models": list(map(known_columns, self.networks)), "table": self.table}
+        return {"run": str(self.run), "models": list(map(known_columns, self.networks)), "table": asdict(self.table)}
 
 
 def compare(request: CompareRequest, console: Console) -> CompareOutcome:
@@ -108,7 +108,7 @@ def compare(request: CompareRequest, console: Console) -> CompareOutcome:
         ]
         compared = comparison_table(entries, device, at.dataset.num_classes)
         write_csv(run.comparison_path, [network.to_row() for network in compared], COLUMNS)
-    return CompareOutcome(run=run, networks=compared, table=scope_of(table.header))
+    return CompareOutcome(run=run, networks=compared, table=table.header.scope)
 
 
 def known_columns(network: ComparedNetwork) -> JsonObject:
@@ -225,12 +225,12 @@ def as_deployed(model: nn.Module) -> nn.Module:
 
 def compare_lines(outcome: CompareOutcome, device: str) -> list[str]:
     """Return in words how accurate and fast each network is, and what the searched ones are beside the others."""
-    scope = outcome.table
     lines = [
         f"{network.name:<36} {network.kind:<14} {network.accuracy:.2%} test  {network.latency_ms:.3f} ms "
         f"{network.provenance}{'' if network.provenance == 'measured' else ', never measured'}"
         for network in outcome.networks
     ]
-    lines.append(f"latencies: whole networks, {device}, {scope['backend']} {scope['dtype']} batch {scope['batch']}")
+    table = outcome.table
+    lines.append(f"latencies: whole networks, {device}, {table.backend} {table.dtype} batch {table.batch}")
     judged = [network for network in outcome.networks if network.verdict]
     return lines + [f"{one.counterpart}: {one.verdict}" if one.counterpart else str(one.verdict) for one in judged]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
 from nas.errors import NasError
-from nas.files import write_json
+from nas.files import JsonObject, write_json
 from nas.hardware.backends.registry import BACKENDS, clock_of
 from nas.hardware.backends.session import Setting, arithmetic
-from nas.hardware.device import foreign, this_machine
+from nas.hardware.device import is_foreign, this_machine
 from nas.hardware.gpu import this_gpu
 from nas.hardware.measurement.protocol import PROTOCOLS, Measurement, measure_interleaved
 from nas.hardware.prediction.data_sheet import device_name, load_spec, spec_files
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.latency_table import Latency, LatencyTable
 from nas.nn.subnet import build_subnet, fold_norms
 from nas.progress import Console
@@ -29,31 +29,31 @@ def network_latencies(
     if absent is not None:
         console.say(f"note: {absent} is not at hand: latencies are predicted from its data sheet, none is measured")
         return predict_networks(networks, absent, table)
-    measured = measure_networks(search, networks, table, table.header["num_classes"], console)
+    measured = measure_networks(search, networks, table, table.header.num_classes, console)
     write_measured(search, measured)
     return {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
 
 
-def is_here(device: str, header: Mapping[str, Any]) -> bool:
+def is_here(device: str, header: TableHeader) -> bool:
     """Say whether networks can be measured on the device of a table: whether it is this machine or its GPU.
 
     `NasError` where it is neither, and has no data sheet to predict from.
     """
-    if header["device_kind"] == "cpu":
-        here = not foreign(header, this_machine())
+    if header.device_kind == "cpu":
+        here = not is_foreign(header.device_kind, header.fingerprint, this_machine())
     else:
         gpu = this_gpu()
-        here = gpu is not None and gpu.fingerprint["model"] in (header["fingerprint"]["model"], *reported_as(device))
+        here = gpu is not None and gpu.fingerprint["model"] in (header.fingerprint["model"], *reported_as(device))
     if not here and device_name(device) not in spec_files():
         raise NasError(
-            f"{device} is not at hand: its table was measured on {named(header['fingerprint'])}, "
+            f"{device} is not at hand: its table was measured on {named(header.fingerprint)}, "
             f"and this is {named(this_machine().fingerprint)}",
             "Compare on that machine; or measure this one: nas profile --device NAME, then search for it",
         )
     return here
 
 
-def named(fingerprint: Mapping[str, Any]) -> str:
+def named(fingerprint: JsonObject) -> str:
     """Name a processor; makers give different ones the same name, so its family as well."""
     family = fingerprint.get("family")
     return f"'{fingerprint.get('model')}'" + (f" (family {family})" if family else "")
@@ -71,8 +71,8 @@ def measure_networks(
 
     Backend, dtype and batch are those of the latency table that the front was searched with.
     """
-    backend, batch = table.header["backend"], table.header["batch"]
-    setting = Setting(table.header["device_kind"], table.header["dtype"])
+    backend, batch = table.header.backend, table.header.batch
+    setting = Setting(table.header.device_kind, table.header.dtype)
     everything = dict(networks)
     for row in search.front():
         if row.id not in everything:
@@ -92,7 +92,7 @@ def predict_networks(networks: Mapping[str, nn.Module], device: str, table: Late
     """Predict the latency of whole networks on a device that is not at hand, all in the same way."""
     from nas.hardware.prediction.predict import conditions, predict_network
 
-    at = conditions(device, table.header["dtype"], table.header["batch"])
+    at = conditions(device, table.header.dtype, table.header.batch)
     return {
         name: predict_network(fold_norms(copy.deepcopy(model)), int(model.resolution), at)[0]  # type: ignore[arg-type]
         for name, model in networks.items()

@@ -201,9 +201,9 @@ def network_line(row: FrontMember) -> str:
 
 def reachable(space: SearchSpace) -> JsonObject:
     """Give the latencies that a space reaches on this CPU, where it has a table of that space."""
-    headers = [(path, header) for path, header in tables_here("cpu") if header["space_hash"] == space.hash]
+    headers = [(path, header) for path, header in tables_here("cpu") if header.space_hash == space.hash]
     if not headers:
         return {"latency": "not known yet: nas profile --device cpu measures this space"}
     table = LatencyTable.load(str(headers[0][0]))
     ends = {"fastest": fastest_architecture(table, space), "slowest": space.largest()}
-    return {name: describe(table.predict(each), table.header) for name, each in ends.items()}
+    return {name: describe(table.predict(each), table.header.scope) for name, each in ends.items()}

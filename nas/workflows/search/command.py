@@ -14,7 +14,7 @@ from nas.files import JsonObject
 from nas.hardware.device import this_machine
 from nas.hardware.table.fastest import fastest_architecture
 from nas.hardware.table.latency_table import Latency, LatencyTable
-from nas.hardware.table.provenance import describe, scope_of, warnings_of
+from nas.hardware.table.provenance import describe, warnings_of
 from nas.progress import Console
 from nas.report.preset_verdicts import presets_sentence
 from nas.report.search_quality import SearchQuality, quality_sentences
@@ -66,7 +66,7 @@ class SearchOutcome:
         devices = self.devices.items()
         return {
             "run": str(self.run),
-            "tables": {device: scope_of(found.table.header) for device, found in devices},
+            "tables": {device: asdict(found.table.header.scope) for device, found in devices},
             "fronts": {device: [row.to_row() for row in found.front] for device, found in devices},
             "presets": {device: [row.to_row() for row in found.presets] for device, found in devices},
             "sanity": {device: found.quality for device, found in devices},
@@ -91,7 +91,7 @@ def search(request: SearchRequest, console: Console) -> SearchOutcome:
                 settings=settings,
                 after=tuple(tables)[:number],
                 weights_sha256=weights,
-                table_sha256=table.header["csv_sha256"],
+                table_sha256=table.header.csv_sha256,
             )
             prepare_folder(run.search(device), record, request.resume)
         devices: dict[str, DeviceSearch] = {}
@@ -127,12 +127,12 @@ def table_for(device: str, space: SearchSpace, request: SearchRequest, console: 
     if limits.max_latency_ms is not None and least.ms > limits.max_latency_ms:
         raise NasError(
             f"no architecture of {space.name} is under {format_milliseconds(limits.max_latency_ms)} on {device}: "
-            f"the smallest reachable latency is {describe(least, table.header)}",
+            f"the smallest reachable latency is {describe(least, table.header.scope)}",
             f"--max-latency {1.2 * least.ms:.2g}ms",
         )
     for warning in warnings_of(table, this_machine()):
         console.say(f"note: {warning}")
-    console.say(f"{device}: the fastest subnet takes {describe(least, table.header)}")
+    console.say(f"{device}: the fastest subnet takes {describe(least, table.header.scope)}")
     return table
 
 
@@ -145,8 +145,8 @@ def plan_of(table: LatencyTable, settings: SearchSettings) -> JsonObject:
         "settings": asdict(settings),
         "space": space.name,
         "size": space.size,
-        "fastest": describe(fastest, table.header),
-        "largest": describe(largest, table.header),
+        "fastest": describe(fastest, table.header.scope),
+        "largest": describe(largest, table.header.scope),
         **({"presets": preset_latencies(table)} if space.presets else {}),
     }
 
@@ -282,7 +282,7 @@ def write_result(
             num_infeasible=result.num_infeasible,
             stopped_by=result.stopped_by,
             sanity=quality,
-            table=scope_of(table.header),
+            table=table.header.scope,
         )
     )
     return front
@@ -311,7 +311,8 @@ def search_lines(outcome: SearchOutcome) -> list[str]:
         latency = Latency(best.latency_ms, best.latency_low_ms, best.latency_high_ms, best.provenance)
         lines.append(
             f"{device}: {len(front)} subnets on the front, {front[0].latency_ms:.3g} to {front[-1].latency_ms:.3g} ms; "
-            f"best {best.id}: {best.accuracy:.1%} inherited (validation) at {describe(latency, found.table.header)}"
+            f"best {best.id}: {best.accuracy:.1%} inherited (validation) at "
+            f"{describe(latency, found.table.header.scope)}"
         )
         lines += [f"{device}: {presets_sentence(front, presets)}"] if presets else []
         lines += [f"{device}: {line}" for line in quality_sentences(SearchQuality.from_json(found.quality))]

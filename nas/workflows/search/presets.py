@@ -47,4 +47,4 @@ def judge_presets(
 def preset_latencies(table: LatencyTable) -> dict[str, str]:
     """Return in words what latency the table predicts for each preset."""
     presets = table.space.presets
-    return {name: describe(table.predict(preset.architecture), table.header) for name, preset in presets.items()}
+    return {name: describe(table.predict(preset.architecture), table.header.scope) for name, preset in presets.items()}

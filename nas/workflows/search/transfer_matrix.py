@@ -50,7 +50,7 @@ def transfer_matrix(
                 own_accuracy=max(row.accuracy for row in own),
                 num_within_limit=len(there),
                 num_networks=len(fronts[front_of]),
-                provenance=tables[used_on].header["provenance"],
+                provenance=tables[used_on].header.provenance,
             )
             matrix.append(row)
     return matrix

@@ -105,7 +105,7 @@ def sources_of(recipe: SupernetRecipe, space: SearchSpace, console: Console) -> 
     if recipe.front:
         sources["front"] = digest_of(Run(Path(recipe.front)).newest_search().summary_path)
     if recipe.sampling_device:
-        sources["sampling_device"] = table_of(recipe.sampling_device, space, console).header["csv_sha256"]
+        sources["sampling_device"] = table_of(recipe.sampling_device, space, console).header.csv_sha256
     return sources
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from nas.data.datasets import load_dataset
 from nas.errors import NasError
+from nas.files import write_bytes
 from nas.nn.ranks import Ranks
 from nas.progress import Console
 from nas.run.run import Run
@@ -178,7 +179,7 @@ def train_share(job: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for file, data in ray.get(run_folder.files.remote()).items():
-                (folder / file).write_bytes(data)
+                write_bytes(folder / file, data)
             join(ranks)
 
             def written() -> None:

@@ -22,7 +22,7 @@ def test_every_integer_operator_is_verified_measured_and_priced(toy_bits, tmp_pa
     table = profile(toy_bits, this_machine(), PLAN, tmp_path / "a")
     assert set(table.rows) == {op.key for op in toy_bits.operators()}
     assert table.searchable(toy_bits) == toy_bits
-    found = table.header["integer"]
+    found = table.header.evidence["integer"]
     assert found["status"] == {"measured": sum(map(is_integer, toy_bits.operators()))}
     assert found["not_measured"] == []
     assert set(found["speedup_of_8_bits"]) == {"stem", "basic", "downsample", "conv", "ssd", "head"}
@@ -53,7 +53,11 @@ def test_what_does_not_run_on_codes_gets_no_row_and_is_no_choice(toy_bits, tmp_p
     table = profile(toy_bits, this_machine(), replace(PLAN, networks=0, n_fit=0), tmp_path / "a")
     assert not [key for key in table.rows if key.startswith("ssd") and key.endswith("bits=8")]
     assert table.searchable(toy_bits).stages[1].bits_of("ssd") == ("fp", 4)
-    assert table.header["integer"]["status"]["emulated"] == len(table.header["integer"]["not_measured"]) > 0
+    assert (
+        table.header.evidence["integer"]["status"]["emulated"]
+        == len(table.header.evidence["integer"]["not_measured"])
+        > 0
+    )
 
 
 def test_a_graph_that_computes_in_float_is_emulated(monkeypatch):

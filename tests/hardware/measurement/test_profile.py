@@ -44,26 +44,26 @@ def test_onnxruntime_measures_every_operator_and_judges_the_sum(toy: SearchSpace
     assert {operator.key: macs(operator) for operator in toy.operators()} == {
         key: row.macs for key, row in table.rows.items()
     }
-    validation = table.header["validation"]
+    validation = table.header.validation
     assert (validation["n_fit"], validation["n"], len(validation["networks"])) == (3, 2, 5)
     for network in validation["networks"]:  # a unit or a factor wrong anywhere would be far outside
         assert 0.3 < network["predicted_ms"] / network["measured_ms"] < 3
     assert {"mape", "kendall_tau", "noise_mape", "noise_tau", "macs_mape", "macs_tau"} <= set(validation)
-    assert table.header["sigma_sys"] >= validation["noise_mape"]
+    assert table.header.sigma_sys >= validation["noise_mape"]
     assert table.predict(toy.largest()).provenance == "measured"
     assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["a.csv", "a.json"]
 
 
 def test_the_header_says_how_it_was_measured(toy: SearchSpace, tmp_path: Path) -> None:
     header = profile(toy, this_machine(), QUICK, tmp_path / "a").header
-    assert (header["device"], header["backend"], header["dtype"], header["batch"]) == ("cpu", "eager", "fp32", 1)
-    assert (header["space"], header["space_hash"], header["resolutions"]) == ("toy", toy.hash, list(toy.resolutions))
-    assert header["fingerprint"] == this_machine().fingerprint
-    assert header["versions"]["torch"] == torch.__version__
-    assert header["protocol"]["statistic"] == "min"
-    assert len(header["load_start"]) == len(header["load_end"]) == 3
-    assert header["date"].endswith("+00:00")
-    assert SearchSpace.from_dict(header["space_definition"]) == toy
+    assert (header.device, header.backend, header.dtype, header.batch) == ("cpu", "eager", "fp32", 1)
+    assert (header.space, header.space_hash, header.evidence["resolutions"]) == ("toy", toy.hash, list(toy.resolutions))
+    assert header.fingerprint == this_machine().fingerprint
+    assert header.evidence["versions"]["torch"] == torch.__version__
+    assert header.evidence["protocol"]["statistic"] == "min"
+    assert len(header.evidence["load_start"]) == len(header.evidence["load_end"]) == 3
+    assert header.evidence["date"].endswith("+00:00")
+    assert SearchSpace.from_dict(header.space_definition) == toy
 
 
 @pytest.mark.parametrize("steps", [3, 30, 60, 75])
@@ -106,7 +106,7 @@ def test_resuming_measures_only_what_is_missing(toy: SearchSpace, tmp_path: Path
     table = profile(toy, this_machine(), QUICK, tmp_path / "a", resume=True, build=build)
     assert built == []
     null = min(ms for visit in seen if visit["name"] == "null" for ms in visit["samples_ms"])
-    assert table.header["null_ms"] == null
+    assert table.header.null_ms == null
 
 
 def test_a_space_that_changed_meanwhile_does_not_resume(toy: SearchSpace, tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_without_networks_the_sum_stands_uncorrected_and_its_uncertainty_is_wide
 ) -> None:
     plan = Plan(backend="eager", networks=0, rounds=1, samples=1)
     table = profile(toy, this_machine(), plan, tmp_path / "a")
-    assert table.header["correction"]["form"] == "none"
-    assert table.header["sigma_sys"] == 0.15
+    assert table.header.correction.form == "none"
+    assert table.header.sigma_sys == 0.15
     assert LatencyTable.load(tmp_path / "a.csv").rows == table.rows
 
 
@@ -244,8 +244,8 @@ def test_a_sample_is_measured_and_the_rest_interpolated_and_said_to_be_so(tmp_pa
     origin = {key: row.provenance for key, row in table.rows.items()}
     assert set(origin) == set(made)
     assert 100 < list(origin.values()).count("measured") < 200
-    assert table.header["provenance"] == "interpolated"
-    assert table.header["interpolation"]["kinds"]["ssd"]["mape"] < 0.02
+    assert table.header.provenance == "interpolated"
+    assert table.header.evidence["interpolation"]["kinds"]["ssd"]["mape"] < 0.02
     for key, row in table.rows.items():
         assert row.ms == pytest.approx(made[key], rel=1e-3 if origin[key] == "measured" else 0.1)
     drawn = [space.sample(np.random.default_rng(seed)) for seed in range(5)]
@@ -264,8 +264,8 @@ def test_a_space_of_too_few_networks_to_hold_any_out_has_a_wide_uncertainty(tmp_
     stage = StageSpace(widths=(8,), depths=(1, 2), kinds={"conv": {"kernel": (3,), "expansion": (1,)}})
     space = SearchSpace(name="few", num_classes=4, resolutions=(16,), stages=(stage,))
     table = profile(space, this_machine(), QUICK, tmp_path / "a")
-    assert table.header["sigma_sys"] == profile_module.UNVALIDATED_SIGMA
-    assert "trustworthy" not in table.header["validation"]
+    assert table.header.sigma_sys == profile_module.UNVALIDATED_SIGMA
+    assert "trustworthy" not in table.header.validation
 
 
 @pytest.mark.gpu
@@ -276,5 +276,5 @@ def test_a_gpu_is_profiled_in_cuda_graphs(toy: SearchSpace, tmp_path: Path) -> N
     plan = Plan(backend="cudagraph", dtype="bf16", networks=5, n_fit=3, rounds=2, samples=4)
     table = profile(toy, gpu, plan, tmp_path / "a")
     assert set(table.rows) == {operator.key for operator in toy.operators()}
-    for network in table.header["validation"]["networks"]:
+    for network in table.header.validation["networks"]:
         assert 0.3 < network["predicted_ms"] / network["measured_ms"] < 3

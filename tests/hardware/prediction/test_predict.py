@@ -44,7 +44,7 @@ def test_the_shipped_a100_table_is_what_the_code_makes(space: str) -> None:
     table, here = shipped(space), SearchSpace.load(space)
     placed = [op for op in here.operators() if op.bits == "fp" and op.kind not in TRANSITIONS]  # no predicted bits
     assert table.rows.keys() == {operator.key for operator in placed}
-    assert table.header["space_hash"] == here.hash
+    assert table.header.space_hash == here.hash
     scaled = scaling(A100)
     for operator in placed[:: max(1, len(placed) // SOME)]:
         ms = scaled.fit.ms(load_of(operator_kernels(operator, A100), A100))
@@ -60,10 +60,10 @@ def test_a_predicted_table_is_whole_and_says_what_it_is(tmp_path: Path) -> None:
     latency = table.predict(toy.largest())
     assert steps[-1] == (len(toy.operators()),) * 2
     assert latency.provenance == "predicted"
-    said = describe(latency, table.header)
+    said = describe(latency, table.header.scope)
     assert "predicted for a100-sxm4-80gb, bf16, batch 1; 90 % interval" in said and said.endswith("never measured)")
     for part in ("source_tables", "method", "basis", "efficiency", "scale", "data_sheet", "interval_90"):
-        assert part in table.header["prediction"]
+        assert part in table.header.evidence["prediction"]
     rows = {key: row.ms for key, row in shipped("toy").rows.items()}
     assert {key: row.ms for key, row in table.rows.items()} == pytest.approx(rows, rel=1e-5)
 
@@ -73,7 +73,7 @@ def test_the_interval_of_a_predicted_network_does_not_shrink_with_its_operators(
     space = table.space
     for architecture in (space.smallest(), space.largest()):
         latency = table.predict(architecture)
-        assert latency.high_ms / latency.ms == pytest.approx(math.exp(1.64 * math.log1p(table.header["sigma_sys"])))
+        assert latency.high_ms / latency.ms == pytest.approx(math.exp(1.64 * math.log1p(table.header.sigma_sys)))
         assert latency.high_ms / latency.low_ms > 2
 
 

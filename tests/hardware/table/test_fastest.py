@@ -3,13 +3,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.hardware.measurement.correction import Correction
 from nas.hardware.table.fastest import fastest_architecture
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.latency_table import LatencyTable
 from nas.hardware.table.table_file import Row
 from nas.space.search_space import SearchSpace
 
 TOY = SearchSpace.load("toy")
 ALL_TOY = list(TOY.everything())
+
+
+FIXED: dict = {"provenance": "measured", "device_kind": "cpu", "fingerprint": {}, "backend": "eager", "dtype": "fp32"}
+FIXED |= {"batch": 1, "threads": 1, "space_hash": "", "validation": {}}
 
 
 def made_up_table(space, rng, a, b, c):
@@ -25,9 +31,9 @@ def made_up_table(space, rng, a, b, c):
         "num_classes": space.num_classes,
         "null_ms": 0.001,
         "sigma_sys": 0.05,
-        "correction": {"form": "affine", "a": a, "b": b, "c": c, "n_fit": 10},
+        "correction": Correction("affine", a, b, c, 10),
     }
-    return LatencyTable(header, rows)
+    return LatencyTable(TableHeader(**FIXED, **header), rows)
 
 
 @given(

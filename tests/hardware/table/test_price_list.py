@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.errors import NasError
+from nas.hardware.measurement.correction import Correction
+from nas.hardware.table.header import TableHeader
 from nas.hardware.table.latency_table import LatencyTable
 from nas.hardware.table.price_list import coded_blocks
 from nas.hardware.table.table_file import Row
@@ -25,9 +26,25 @@ def random_table(name: str) -> LatencyTable:
     """A table of random times for every operator of a shipped space, with every term of a correction."""
     space, rng = SearchSpace.load(name), np.random.default_rng(0)
     rows = {operator.key: row_of(float(rng.uniform(1e-3, 3.0))) for operator in space.operators()}
-    header: dict[str, Any] = {"num_classes": space.num_classes, "space_definition": space.definition(), "null_ms": 0.1}
-    correction = {"form": "blocks", "a": 0.37, "b": 0.91, "c": 0.013, "n_fit": 10}
-    return LatencyTable(header | {"correction": correction, "sigma_sys": 0.1, "device": "cpu", "space": name}, rows)
+    header = TableHeader(
+        provenance="measured",
+        device="cpu",
+        device_kind="cpu",
+        fingerprint={},
+        backend="eager",
+        dtype="fp32",
+        batch=1,
+        threads=1,
+        space=space.name,
+        space_hash=space.hash,
+        space_definition=space.definition(),
+        num_classes=space.num_classes,
+        null_ms=0.1,
+        correction=Correction("blocks", 0.37, 0.91, 0.013, 10),
+        sigma_sys=0.1,
+        validation={},
+    )
+    return LatencyTable(header, rows)
 
 
 def row_of(ms: float) -> Row:

@@ -82,7 +82,7 @@ class LargeKernelBlock(nn.Module):
         """Map [b, width, h, w] to the same shape."""
         parts = x.unflatten(1, (-1, BRANCHES))
         mixed = [conv(parts[:, :, index]) for index, conv in enumerate(self.branches.values())]
-        y = torch.cat([*(each.unsqueeze(2) for each in mixed), parts[:, :, len(mixed) :]], 2).flatten(1, 2)
+        y = torch.cat([*(part.unsqueeze(2) for part in mixed), parts[:, :, len(mixed) :]], 2).flatten(1, 2)
         return self.sum(x + self.project(self.expand(self.mixed(y))))
 
 

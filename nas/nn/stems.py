@@ -89,6 +89,6 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [b, in, h, w] to logits [b, classes]."""
-        if self.mean.widths:  # the one form of a mean that ONNX Runtime computes on codes
+        if self.mean.widths:  # the one form of a mean that ONNX Runtime computes on integer values
             return self.classifier(self.mean(F.adaptive_avg_pool2d(x, 1)).flatten(1))
         return self.classifier(x.mean((2, 3)))

@@ -104,7 +104,7 @@ class Stage:
 
 
 def patch_size(stem: str) -> int | None:
-    """Give the N of a stem `patch-N`, None for `conv` and `double-conv`; ValueError for what names no stem."""
+    """Return the N of a stem `patch-N`, None for `conv` and `double-conv`; ValueError for any other text."""
     if stem in ("conv", "double-conv"):
         return None
     name, _, size = stem.partition("-")

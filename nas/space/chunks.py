@@ -10,14 +10,14 @@ from nas.space.scan import CHUNK_TOKENS, read_only, scan_order, scan_starts
 
 
 def chunk_size(tokens: int) -> int:
-    """Give the tokens of a chunk: equal chunks of at most CHUNK_TOKENS, as few as possible (28 for 196 tokens)."""
+    """Return the tokens of a chunk: equal chunks of at most CHUNK_TOKENS, as few as possible (28 for 196 tokens)."""
     chunks = -(-tokens // CHUNK_TOKENS)
     return -(-tokens // chunks)
 
 
 @lru_cache(maxsize=512)
 def chunk_cells(name: str, height: int, width: int, size: int) -> np.ndarray:
-    """Give the raster indices of a pattern's chunks in the order of the scan, int64 [chunks, size]; read-only.
+    """Return the raster indices of a pattern's chunks in the order of the scan, int64 [chunks, size]; read-only.
 
     A segment begins a chunk, and what lacks at its end is filled with the index `height * width` (no token).
     """
@@ -32,7 +32,7 @@ def chunk_cells(name: str, height: int, width: int, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=512)
 def chunk_starts(name: str, height: int, width: int, size: int) -> np.ndarray:
-    """Tell of each chunk of `chunk_cells` whether it begins a segment, bool [chunks]; read-only."""
+    """Return whether each chunk of `chunk_cells` begins a segment, bool [chunks]; read-only."""
     starts = scan_starts(name, height, width)
     lengths = np.diff(np.r_[starts, height * width])
     first = np.cumsum(np.r_[0, -(-lengths // size)])
@@ -40,6 +40,6 @@ def chunk_starts(name: str, height: int, width: int, size: int) -> np.ndarray:
 
 
 def chunk_count(names: tuple[str, ...], height: int, width: int) -> int:
-    """Give the chunks of the longest of several patterns, at `chunk_size`: only segments make them differ."""
+    """Return the chunks of the longest of several patterns, at `chunk_size`: only segments make them differ."""
     size = chunk_size(height * width)
     return max(len(chunk_cells(name, height, width, size)) for name in names)

@@ -92,7 +92,7 @@ def setting_genes(
 
 
 def active_genes(layout: GenomeLayout, genomes: np.ndarray) -> np.ndarray:
-    """Say which genes have an effect: int [n, genes] -> bool [n, genes]."""
+    """Return which genes have an effect: int [n, genes] -> bool [n, genes]."""
     genomes = np.atleast_2d(np.asarray(genomes))
     active = np.ones(genomes.shape, dtype=bool)
     for index, gene in enumerate(layout.genes):

@@ -8,18 +8,18 @@ from typing import Any
 
 from nas.space.architecture import Architecture, Bits, Block, Setting, patch_size
 
-TRANSITIONS = ("quantize", "dequantize")  # the kinds of operator between floats and codes
-ACTIVATION_BITS = 8  # of the codes between integer operators, whatever the bits of their weights
-FINER = 16  # by which 4-bit codes are multiplied, and their scale divided, where they are widened for int8 kernels
+TRANSITIONS = ("quantize", "dequantize")  # the kinds of operator between floats and integer values
+ACTIVATION_BITS = 8  # of the values between integer operators, whatever the bits of their weights
+FINER = 16  # 4-bit weights are multiplied by it, and their scale divided, where they are widened for int8 kernels
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
     """A piece of a network from one tensor to the next.
 
-    `kind` is `stem`, `double-stem`, `patch-stem`, `downsample`, `widen`, `head` or the kind of a block; `quantize` and
-    `dequantize` stand where floats meet codes. `grid` is the height = width of its *input* in pixels or tokens,
-    `in_channels` and `out_channels` its widths (`out_channels` of the head is the classes).
+    `kind` is `stem`, `double-stem`, `patch-stem`, `downsample`, `widen`, `head` or the kind of a block. `quantize` and
+    `dequantize` stand between floats and integer values. `grid` is the height = width of its *input* in pixels or tokens,
+    `in_channels` and `out_channels` its widths (`out_channels` of the head is the number of classes).
     """
 
     kind: str
@@ -49,7 +49,7 @@ def place(block: Block, width: int, grid: int) -> Operator:
 
 
 def place_stem(stem: str, width: int, resolution: int, bits: str | int = "fp") -> Operator:
-    """Give the operator of a stem; images of `resolution` x `resolution` pixels go in."""
+    """Return the operator of a stem; images of `resolution` x `resolution` pixels go in."""
     patch = patch_size(stem)
     if patch is not None:
         return Operator("patch-stem", 3, width, resolution, (("patch", patch),), bits)
@@ -57,12 +57,12 @@ def place_stem(stem: str, width: int, resolution: int, bits: str | int = "fp") -
 
 
 def place_step(stride: int, before: int, width: int, grid: int, bits: str | int = "fp") -> Operator:
-    """Give the operator between two stages: `downsample` for stride 2, `widen` for stride 1; `grid` is its input's."""
+    """Return the operator between two stages: `downsample` for stride 2, `widen` for 1; `grid` is its input's."""
     return Operator("downsample" if stride == 2 else "widen", before, width, grid, (), bits)
 
 
 def place_transition(before_is_coded: bool, op: Operator) -> Operator | None:
-    """Give what stands before `op`: nothing where it takes what the operator before it gives, codes or floats."""
+    """Return the transition before `op`; None where it takes what comes before it, integer values or floats."""
     if before_is_coded == (op.bits != "fp"):
         return None
     if before_is_coded:
@@ -82,19 +82,19 @@ def with_transitions(chain: Iterable[Operator]) -> Iterator[Operator]:
 
 
 def stage_grids(stem: str, resolution: int, strides: Iterable[int]) -> tuple[int, ...]:
-    """Give the side of each stage's grid of tokens; `strides` are those of the stages, the first of which has none."""
+    """Return the side of each stage's grid of tokens. `strides` has one per stage; the first is not used."""
     patch = patch_size(stem)
     first = halve(resolution) if stem == "conv" else halve(halve(resolution))
-    found = [first if patch is None else resolution // patch]
+    grids = [first if patch is None else resolution // patch]
     for stride in list(strides)[1:]:
-        found.append(halve(found[-1]) if stride == 2 else found[-1])
-    return tuple(found)
+        grids.append(halve(grids[-1]) if stride == 2 else grids[-1])
+    return tuple(grids)
 
 
 def operators(architecture: Architecture, num_classes: int) -> tuple[Operator, ...]:
     """List an architecture's operators in the order they run: stem, blocks and the steps between stages, head.
 
-    Where floats become codes, and codes floats, stands an operator of its own.
+    An operator of its own stands where floats become integer values, and where these become floats.
     """
     stages = architecture.stages
     grids = stage_grids(architecture.stem, architecture.resolution, (stage.stride for stage in stages))

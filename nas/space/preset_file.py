@@ -1,4 +1,4 @@
-"""Reads the `presets` of a space file: each must be an architecture of the space, written down shortly."""
+"""Reads the `presets` of a space file: each must be an architecture of the space, in a short notation."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def read_preset(reader: Reader, node: yaml.Node, name: str, space: SpaceDefiniti
     if len(nodes) != len(space.stages):
         reader.fail(parts["stages"], f"{what} has {len(nodes)} stages, the space {len(space.stages)}")
     stages = tuple(
-        read_stage(reader, each, stage, f"{what}, stage {number}")
-        for number, (each, stage) in enumerate(zip(nodes, space.stages, strict=True), 1)
+        read_stage(reader, stage_node, stage, f"{what}, stage {number}")
+        for number, (stage_node, stage) in enumerate(zip(nodes, space.stages, strict=True), 1)
     )
     head = chosen_bits(reader, parts.get("head_bits"), space.head_bits, f"{what}: head_bits")
     return Preset(name, Architecture(resolution, stages, space.stem, head), source)
@@ -56,7 +56,7 @@ def read_stage(reader: Reader, node: yaml.Node, stage: StageSpace, what: str) ->
     nodes = reader.items(parts["blocks"], "blocks")
     if len(nodes) not in stage.depths:
         reader.fail(parts["blocks"], f"{what} has {len(nodes)} blocks", f"The space has depth {listed(stage.depths)}")
-    return Stage(width, tuple(read_block(reader, each, stage, what) for each in nodes), stage.stride, entry)
+    return Stage(width, tuple(read_block(reader, block_node, stage, what) for block_node in nodes), stage.stride, entry)
 
 
 def read_block(reader: Reader, node: yaml.Node, stage: StageSpace, what: str) -> Block:
@@ -82,12 +82,12 @@ def read_block(reader: Reader, node: yaml.Node, stage: StageSpace, what: str) ->
 
 
 def chosen_bits(reader: Reader, node: yaml.Node | None, choices: tuple[Any, ...], what: str) -> Any:
-    """Give the bits of an entry or a head; float where none are given."""
+    """Return the bits of an entry or a head; float where none are given."""
     return "fp" if node is None else choose(reader, node, choices, what)
 
 
 def choose(reader: Reader, node: yaml.Node, choices: tuple[Any, ...], what: str) -> Any:
-    """Give the value of a node, which must be one of `choices`."""
+    """Return the value of a node, which must be one of `choices`."""
     value = hashable(reader.value(node))
     if isinstance(value, bool) or value not in choices:
         reader.fail(node, f"{what} {written(value)} is not in the space", f"It has {listed(choices)}")
@@ -95,7 +95,7 @@ def choose(reader: Reader, node: yaml.Node, choices: tuple[Any, ...], what: str)
 
 
 def only(reader: Reader, node: yaml.Node, choices: tuple[Any, ...], problem: str) -> Any:
-    """Give the only choice; fail where there are several."""
+    """Return the only choice; fail where there are several."""
     if len(choices) > 1:
         reader.fail(node, problem, f"The space has {listed(choices)}")
     return choices[0]

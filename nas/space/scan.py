@@ -1,4 +1,4 @@
-"""Scan patterns: the order in which a state-space mixer visits an H x W grid of tokens, and where it starts afresh."""
+"""Scan patterns: the order in which a state-space mixer visits an H x W grid of tokens, and where it starts again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def snake_column_key(height: int, width: int) -> np.ndarray:
 
 
 def window_key(side: int) -> Key:
-    """Give the key of windows in raster order, raster inside; windows at the border are truncated (LocalMamba)."""
+    """Return the key of windows in raster order, raster inside; windows at the border are truncated (LocalMamba)."""
 
     def key(height: int, width: int) -> np.ndarray:
         i, j = np.indices((height, width))
@@ -95,7 +95,7 @@ def hilbert_key(height: int, width: int) -> np.ndarray:
 
 
 def atrous_phase(stride: int) -> Key:
-    """Give each cell's phase: its position within a tile of `stride` x `stride`."""
+    """Return each cell's phase: its position within a tile of `stride` x `stride`."""
 
     def phase(height: int, width: int) -> np.ndarray:
         i, j = np.indices((height, width))
@@ -105,7 +105,7 @@ def atrous_phase(stride: int) -> Key:
 
 
 def atrous_key(stride: int) -> Key:
-    """Give the key of every `stride`-th cell of every `stride`-th row, phase by phase (EfficientVMamba)."""
+    """Return the key of every `stride`-th cell of every `stride`-th row, phase by phase (EfficientVMamba)."""
 
     def key(height: int, width: int) -> np.ndarray:
         i, j = np.indices((height, width))
@@ -129,7 +129,7 @@ SCANS: dict[str, Key] = {
     "hilbert": hilbert_key,
     "atrous2": atrous_key(2),
 }
-# Patterns that start afresh wherever this number of a cell changes on the way.
+# Patterns that start again wherever this number of a cell changes on the way.
 SEGMENTS: dict[str, Key] = {"atrous2": atrous_phase(2)}
 
 
@@ -140,7 +140,7 @@ def scan_names() -> tuple[str, ...]:
 
 @lru_cache(maxsize=512)
 def scan_order(name: str, height: int, width: int) -> np.ndarray:
-    """Give `order[step]` = raster index visited at that step, int64 [height * width]; read-only.
+    """Return `order[step]` = raster index visited at that step, int64 [height * width]; read-only.
 
     An order is the stable ascending argsort of an integer key, so it is a bijection on any grid.
     Raises `NasError` for an unknown name.
@@ -154,13 +154,13 @@ def scan_order(name: str, height: int, width: int) -> np.ndarray:
 
 @lru_cache(maxsize=512)
 def scan_rank(name: str, height: int, width: int) -> np.ndarray:
-    """Give `rank[raster index]` = step at which it is visited: the inverse of `scan_order`."""
+    """Return `rank[raster index]` = step at which it is visited: the inverse of `scan_order`."""
     return read_only(np.argsort(scan_order(name, height, width), kind="stable"))
 
 
 @lru_cache(maxsize=512)
 def scan_starts(name: str, height: int, width: int) -> np.ndarray:
-    """Give the ascending steps at which a segment begins, int64; the first is 0. The state is zero before each."""
+    """Return the ascending steps at which a segment begins, int64; the first is 0. The state is zero before each."""
     order, base = scan_order(name, height, width), name.removesuffix(FLIP)
     if base not in SEGMENTS:
         return read_only(np.zeros(1, dtype=np.int64))
@@ -169,7 +169,7 @@ def scan_starts(name: str, height: int, width: int) -> np.ndarray:
 
 
 def same_scan(a: str, b: str, height: int, width: int) -> bool:
-    """Tell whether two patterns visit this grid in the same order with the same segments (w7 is h on 7 x 7)."""
+    """Whether two patterns visit this grid in the same order with the same segments (w7 is h on 7 x 7)."""
     return all(
         np.array_equal(part(a, height, width), part(b, height, width)) for part in (scan_order, scan_starts)
     )  # fmt: skip

@@ -15,7 +15,7 @@ Directions = tuple[str, ...]
 
 @lru_cache(maxsize=4096)
 def plainest(name: str, side: int) -> str:
-    """Give the first of all scan patterns that is the same scan as `name` on a grid of `side` x `side` tokens."""
+    """Return the first of all scan patterns that is the same scan as `name` on a grid of `side` x `side` tokens."""
     return next(other for other in scan_names() if same_scan(other, name, side, side))
 
 

@@ -55,7 +55,7 @@ class SearchSpace(SpaceDefinition):
         return parse_space(json.dumps(data), "a stored space")
 
     def with_classes(self, num_classes: int) -> SearchSpace:
-        """Give the same space for another number of classes."""
+        """Return the same space for another number of classes."""
         return replace(self, num_classes=num_classes)
 
     # The genome: a categorical integer vector.
@@ -66,7 +66,7 @@ class SearchSpace(SpaceDefinition):
         return self.layout.cardinalities
 
     def active(self, genomes: np.ndarray) -> np.ndarray:
-        """Say which genes have an effect: int [n, genes] -> bool [n, genes]."""
+        """Return which genes have an effect: int [n, genes] -> bool [n, genes]."""
         return active_genes(self.layout, genomes)
 
     def encode(self, architecture: Architecture) -> np.ndarray:
@@ -109,11 +109,11 @@ class SearchSpace(SpaceDefinition):
         return self.decode(rng.integers(0, self.cardinalities))
 
     def smallest(self) -> Architecture:
-        """Give the float architecture of fewest MACs."""
+        """Return the float architecture of fewest MACs."""
         return self._smallest
 
     def largest(self) -> Architecture:
-        """Give the float architecture of most MACs."""
+        """Return the float architecture of most MACs."""
         return self._largest
 
     @cached_property
@@ -138,7 +138,7 @@ class SearchSpace(SpaceDefinition):
         return Architecture(resolution, tuple(stages), self.stem)
 
     def grids(self, resolution: int) -> tuple[int, ...]:
-        """Give the side of each stage's grid of tokens at an input resolution."""
+        """Return the side of each stage's grid of tokens at an input resolution."""
         return stage_grids(self.stem, resolution, (stage.stride for stage in self.stages))
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
@@ -169,20 +169,20 @@ class SearchSpace(SpaceDefinition):
 
     def operators(self) -> tuple[Operator, ...]:
         """List every distinct operator that occurs in some architecture: the rows of a latency table."""
-        found: dict[Operator, None] = {}
+        placed: dict[Operator, None] = {}
         for resolution in self.resolutions:
             grids = self.grids(resolution)
             for index, (stage, grid) in enumerate(zip(self.stages, grids, strict=True)):
                 for width, bits in product(stage.widths, stage.entry_bits):
                     if index == 0:
-                        found[place_stem(self.stem, width, resolution, bits)] = None
+                        placed[place_stem(self.stem, width, resolution, bits)] = None
                     else:
                         for before in self.stages[index - 1].widths:
-                            found[place_step(stage.stride, before, width, grids[index - 1], bits)] = None
-                found.update({place(block, width, grid): None for width in stage.widths for block in stage.blocks})
+                            placed[place_step(stage.stride, before, width, grids[index - 1], bits)] = None
+                placed.update({place(block, width, grid): None for width in stage.widths for block in stage.blocks})
             for width, bits in product(self.stages[-1].widths, self.head_bits):
-                found[Operator("head", width, self.num_classes, grids[-1], (), bits)] = None
-        return (*found, *transitions(self))
+                placed[Operator("head", width, self.num_classes, grids[-1], (), bits)] = None
+        return (*placed, *transitions(self))
 
     def operators_of(self, architecture: Architecture) -> tuple[Operator, ...]:
         """List the operators of one architecture in the order they run."""
@@ -191,15 +191,21 @@ class SearchSpace(SpaceDefinition):
 
 def parse_space(text: str, source: str) -> SearchSpace:
     """Read a space from YAML text; `source` names it in errors."""
-    said = read_definition(text, source)
+    definition = read_definition(text, source)
     space = SearchSpace(
-        said.name, said.num_classes, said.resolutions, said.stages, said.stem, said.head_bits, said.presets
+        definition.name,
+        definition.num_classes,
+        definition.resolutions,
+        definition.stages,
+        definition.stem,
+        definition.head_bits,
+        definition.presets,
     )
-    return with_uniform_presets(space) if said.presets else space
+    return with_uniform_presets(space) if definition.presets else space
 
 
 def with_uniform_presets(space: SearchSpace) -> SearchSpace:
-    """Add to each preset that is float its copies of uniform bits, `NAME-8` and so on, for each width of the space."""
+    """Add to each float preset its copies of uniform bits, `NAME-8` and so on, for each width of the space."""
     presets = dict(space.presets)
     for name, preset in space.presets.items():
         for bits in widths_of(space):
@@ -212,9 +218,9 @@ def with_uniform_presets(space: SearchSpace) -> SearchSpace:
 
 def widths_of(space: SpaceDefinition) -> tuple[int, ...]:
     """Return the integer bit-widths of a space, from many bits to few."""
-    found = {bits for stage in space.stages for kind in stage.kinds for bits in stage.bits_of(kind)}
-    found |= {bits for stage in space.stages for bits in stage.entry_bits} | set(space.head_bits)
-    return tuple(sorted((bits for bits in found if isinstance(bits, int)), reverse=True))
+    widths = {bits for stage in space.stages for kind in stage.kinds for bits in stage.bits_of(kind)}
+    widths |= {bits for stage in space.stages for bits in stage.entry_bits} | set(space.head_bits)
+    return tuple(sorted((bits for bits in widths if isinstance(bits, int)), reverse=True))
 
 
 def transitions(space: SearchSpace) -> list[Operator]:
@@ -226,7 +232,7 @@ def transitions(space: SearchSpace) -> list[Operator]:
     for index, stage in enumerate(space.stages):
         grids = [space.grids(resolution)[index] for resolution in space.resolutions]
         places += product(stage.widths, grids)
-    asked = [Operator("", width, width, grid, (), bits) for width, grid in places for bits in ends]
-    found = [place_transition(coded, op) for op in asked for coded in (False, True)]
-    kept = [op for op in found if op is not None and (op.in_channels, op.kind) != (3, "dequantize")]
+    following = [Operator("", width, width, grid, (), bits) for width, grid in places for bits in ends]
+    between = [place_transition(coded, op) for op in following for coded in (False, True)]
+    kept = [op for op in between if op is not None and (op.in_channels, op.kind) != (3, "dequantize")]
     return list(dict.fromkeys(kept))

@@ -84,7 +84,7 @@ def scope(value: Any) -> str | None:
 
 
 def scope_side(scope: str) -> int | None:
-    """Return the tokens a side of an attention's scope, None for `global`; ValueError for what is no scope."""
+    """Return the tokens a side of an attention's scope, None for `global`; ValueError for any other text."""
     if scope == "global":
         return None
     name, _, side = scope.partition("-")

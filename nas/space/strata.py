@@ -12,7 +12,7 @@ from nas.space.bits import without_bits
 from nas.space.search_space import SearchSpace
 
 BINS = 6  # of equal width in the logarithm of the cost
-RANGE_POOL = 200  # architectures drawn for each range that a training samples from
+RANGE_POOL = 200  # architectures drawn for each range of costs that training samples from
 POOL = 50  # candidates drawn for each architecture wanted
 
 
@@ -28,16 +28,16 @@ def spread(pool: Sequence[Architecture], costs: Sequence[float], count: int) -> 
     The next one comes from the range that has fewest, and is the one whose kinds were chosen least in their stages.
     """
     bins = cost_bins(np.asarray(costs, dtype=float), BINS)
-    left = {each: [k for k in range(len(pool)) if bins[k] == each] for each in sorted(set(bins.tolist()))}
+    left = {name: [k for k in range(len(pool)) if bins[k] == name] for name in sorted(set(bins.tolist()))}
     taken, used = dict.fromkeys(left, 0), Counter[tuple[int, str]]()
     chosen: list[Architecture] = []
     while left and len(chosen) < count:
-        each = min(left, key=lambda name: taken[name])
-        best = min(left[each], key=lambda k: mean_use(pool[k], used))
-        left[each].remove(best)
-        taken[each] += 1
-        if not left[each]:
-            del left[each]
+        emptiest = min(left, key=lambda name: taken[name])
+        best = min(left[emptiest], key=lambda k: mean_use(pool[k], used))
+        left[emptiest].remove(best)
+        taken[emptiest] += 1
+        if not left[emptiest]:
+            del left[emptiest]
         used.update(kinds_of(pool[best]))
         chosen.append(pool[best])
     return chosen
@@ -55,9 +55,9 @@ def kinds_of(architecture: Architecture) -> list[tuple[int, str]]:
 
 
 def mean_use(architecture: Architecture, used: Counter[tuple[int, str]]) -> float:
-    """Say how often the kinds of an architecture were used in their stages, on average."""
+    """Return how often the kinds of an architecture were used in their stages, on average."""
     kinds = kinds_of(architecture)
-    return sum(used[each] for each in kinds) / len(kinds)
+    return sum(used[kind] for kind in kinds) / len(kinds)
 
 
 def by_cost(
@@ -65,6 +65,8 @@ def by_cost(
 ) -> list[list[Architecture]]:
     """Draw float architectures and sort them into `bins` ranges of their cost; ranges without any are left out."""
     pool = draw_pool(space, RANGE_POOL * bins // POOL, np.random.default_rng([seed, 8]))
-    numbers = cost_bins(np.array([cost(each) for each in pool]), bins)
-    found = [[each for each, number in zip(pool, numbers, strict=True) if number == k] for k in range(bins)]
-    return [each for each in found if each]
+    numbers = cost_bins(np.array([cost(architecture) for architecture in pool]), bins)
+    ranges = [
+        [architecture for architecture, number in zip(pool, numbers, strict=True) if number == k] for k in range(bins)
+    ]
+    return [members for members in ranges if members]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from nas.errors import NasError
-from nas.nn.ssd import choice, fused, partition, ssd
+from nas.nn.ssd import dispatch, fused, partition, ssd
 from nas.nn.ssd.dispatch import choose_form
 from nas.nn.ssd.partition import make_plan
 from nas.space.scan import SCANS, scan_names
@@ -50,15 +50,15 @@ def relative(found, wanted):
 def run(tensors, form="auto", **options):
     """Mix, and give the result with all gradients."""
     leaves = [*tensors, *(options[name] for name in ("log_scale", "log_weight") if name in options)]
-    limit = choice.ONE_CHUNK_TOKENS["cpu"]
+    limit = dispatch.ONE_CHUNK_TOKENS["cpu"]
     if form in ("fused", "strips"):  # one chunk, or several, whatever is cheaper
-        choice.ONE_CHUNK_TOKENS["cpu"] = 10**9 if form == "fused" else 0
+        dispatch.ONE_CHUNK_TOKENS["cpu"] = 10**9 if form == "fused" else 0
     try:
         y = ssd(*tensors, form="fused" if form == "strips" else form, **options)
         weights = torch.randn(y.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(y.dtype)
         return y, torch.autograd.grad((y * weights).sum(), leaves)
     finally:
-        choice.ONE_CHUNK_TOKENS["cpu"] = limit
+        dispatch.ONE_CHUNK_TOKENS["cpu"] = limit
 
 
 def check(form, tensors, oracle, of_y, of_gradients, **options):
@@ -141,14 +141,14 @@ def test_derivatives_are_those_of_finite_differences(form, with_tables):
     names, tensors = list(extra), inputs(grid, heads=2, head_dim=2, state=2, images=1)
 
     def mix(*values):
-        limit, choice.ONE_CHUNK_TOKENS["cpu"] = choice.ONE_CHUNK_TOKENS["cpu"], 0 if form == "strips" else 10**9
+        limit, dispatch.ONE_CHUNK_TOKENS["cpu"] = dispatch.ONE_CHUNK_TOKENS["cpu"], 0 if form == "strips" else 10**9
         try:
             named = dict(zip(names, values[5:], strict=True))
             return ssd(
                 *values[:5], patterns=patterns, grid=grid, form="fused" if form == "strips" else form, **named
             )  # fmt: skip
         finally:
-            choice.ONE_CHUNK_TOKENS["cpu"] = limit
+            dispatch.ONE_CHUNK_TOKENS["cpu"] = limit
 
     assert torch.autograd.gradcheck(mix, (*tensors, *extra.values()))
 

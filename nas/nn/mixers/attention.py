@@ -88,5 +88,5 @@ def token_sets(scope: str, grid: Grid, device: torch.device) -> TokenSets:
     count = sets[0] * sets[1]
     absent = np.where(padding, -math.inf, 0.0).astype(np.float32).reshape(count, 1, 1, -1)
     with torch.inference_mode(False):  # the cache outlives the caller's mode: training may use it next
-        tensors = [torch.from_numpy(each).to(device) for each in (cells, places, absent)]
+        tensors = [torch.from_numpy(array).to(device) for array in (cells, places, absent)]
     return TokenSets(count, tensors[0], tensors[1], tensors[2] if padding.any() else None)

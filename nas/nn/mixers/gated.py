@@ -18,7 +18,7 @@ class GatedMixer(nn.Module):
     """Mixes tokens: `out(core(depthwise(value)) * silu(gate))` (Gu & Dao 2023, arXiv 2312.00752, figure 3).
 
     `core` maps (convolved map [b, inner, h, w], tokens [b, L, width]) to [b, inner, L]. The depthwise convolution sees
-    both axes, unlike the causal one of Mamba, so that all scan directions can share what it gives. All members of the
+    both axes, unlike the causal one of Mamba, so that all scan directions can share its output. All members of the
     family have the same tensors under the same names, which a supernet shares (nas.supernet.sharing).
     """
 

@@ -35,7 +35,7 @@ class ScanCore(StateSpaceCore):
         return self.scan(x, dt, b, c, self.directions)
 
     def scan(self, x: Tensor, dt: Tensor, b: Tensor, c: Tensor, directions: tuple[str, ...]) -> Tensor:
-        """Scan a map x [b, inner, h, w] with dt [b, L, H], B and C [b, L, N]; give [b, P, H, L]."""
+        """Scan a map x [b, inner, h, w] with dt [b, L, H], B and C [b, L, N]. Return [b, P, H, L]."""
         heads = by_head(x, self.heads).permute(0, 3, 2, 1)  # [b, L, H, P]
         scale = torch.stack([self.log_scale[name] for name in directions])
         decay = -self.a_log.exp()
@@ -61,7 +61,7 @@ class MultiscaleCore(ScanCore):
         grid, (first, *others) = grid_of(x), self.directions
         fine = self.scan(x, dt, b, c, (first,))
         small = self.halve(self.full(x))
-        dt, b, c = (every_other(each, grid) for each in (dt, b, c))
+        dt, b, c = (every_other(tokens, grid) for tokens in (dt, b, c))
         coarse = self.scan(small, dt, b, c, tuple(others)).flatten(1, 2).unflatten(2, grid_of(small))
         coarse = F.interpolate(coarse, size=grid, mode="bilinear", align_corners=False)
         share = 1 / len(self.directions)
@@ -90,5 +90,5 @@ class StateFusionCore(ScanCore):
 
 
 def every_other(tokens: Tensor, grid: Grid) -> Tensor:
-    """Give the tokens [b, L/4, channels] in even rows and columns, on which a stride-2 convolution is centred."""
+    """Return the tokens [b, L/4, channels] in even rows and columns, on which a stride-2 convolution is centred."""
     return tokens.unflatten(1, grid)[:, ::2, ::2].flatten(1, 2)

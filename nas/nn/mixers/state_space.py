@@ -35,13 +35,13 @@ class StateSpaceCore(nn.Module):
         self.head_norm = HeadNorm(hidden_width(width, op["expansion"]), self.heads)
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """Mix a map x [b, inner, h, w] as `tokens` [b, L, width] select; give [b, inner, L]."""
+        """Mix a map x [b, inner, h, w] as `tokens` [b, L, width] select and return [b, inner, L]."""
         x = F.silu(x)
         y = self.mix(x, *self.select(tokens))
         return self.head_norm(y + by_head(x, self.heads) * self.skip[:, None])
 
     def select(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give dt [b, L, H] in at least float32, B and C [b, L, N].
+        """Return dt [b, L, H] in at least float32, B and C [b, L, N].
 
         C is scaled by N^-1/2, which keeps the output's scale independent of the state size.
         """
@@ -50,7 +50,7 @@ class StateSpaceCore(nn.Module):
         return dt, self.to_b(tokens), self.to_c.scaled(tokens, self.state**-0.5)
 
     def mix(self, x: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        """Mix a map x [b, inner, h, w]; give [b, P, H, L], as `by_head` does."""
+        """Mix a map x [b, inner, h, w] and return [b, P, H, L], as `by_head` does."""
         raise NotImplementedError
 
 
@@ -71,17 +71,17 @@ class HeadNorm(nn.Module):
 
 
 def by_head(x: Tensor, heads: int) -> Tensor:
-    """Give a map [b, P H, h, w] as [b, P, H, L], a view: channel c belongs to head `c % heads`."""
+    """Return a map [b, P H, h, w] as [b, P, H, L], a view: channel c belongs to head `c % heads`."""
     return x.flatten(2).unflatten(1, (-1, heads))
 
 
 def initial_dt_bias(heads: int) -> Tensor:
-    """Give biases whose softplus is spread log-uniformly over [1e-3, 1e-1] (state-spaces/mamba)."""
+    """Return biases whose softplus is spread log-uniformly over [1e-3, 1e-1] (state-spaces/mamba)."""
     dt = torch.exp(torch.rand(heads) * (math.log(1e-1) - math.log(1e-3)) + math.log(1e-3)).clamp(min=DT_MIN)
     return dt + torch.log(-torch.expm1(-dt))
 
 
 def initial_a_log(heads: int) -> Tensor:
-    """Give log A_h = u_h log 16 with u_h = frac(1/2 + golden ratio x h): every prefix of heads covers [1, 16]."""
+    """Return log A_h = u_h log 16 with u_h = frac(1/2 + golden ratio x h): every prefix of heads covers [1, 16]."""
     spread = torch.frac(0.5 + 0.618034 * torch.arange(heads))
     return spread * math.log(16.0)

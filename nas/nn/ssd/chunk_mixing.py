@@ -38,7 +38,7 @@ class Decays:
 
 
 def mix_chunks(inputs: Inputs, part: Partition, low: torch.dtype) -> Tensor:
-    """Give Y [b, H, n, Q, P]; `low` is the type of matrix products."""
+    """Return Y [b, H, n, Q, P]; `low` is the type of matrix products."""
     decays = cumulate(inputs, part)
     mask, _ = decay_mask(inputs, decays, part)
     gram = product(inputs.c, inputs.b.transpose(-1, -2), low)
@@ -50,7 +50,7 @@ def mix_chunks(inputs: Inputs, part: Partition, low: torch.dtype) -> Tensor:
 
 
 def mix_chunks_backward(dy: Tensor, inputs: Inputs, part: Partition, low: torch.dtype) -> Inputs:
-    """Give the gradients of the inputs for that of Y, recomputing what `mix_chunks` computed."""
+    """Return the gradients of the inputs for that of Y, recomputing what `mix_chunks` computed."""
     x, b, c = inputs.x, inputs.b, inputs.c
     decays = cumulate(inputs, part)
     mask, terms = decay_mask(inputs, decays, part)
@@ -72,7 +72,7 @@ def mix_chunks_backward(dy: Tensor, inputs: Inputs, part: Partition, low: torch.
 
 
 def product(left: Tensor, right: Tensor, low: torch.dtype) -> Tensor:
-    """Multiply matrices in type `low`, and give the result in that of the first."""
+    """Multiply matrices in type `low`, and return the result in the type of the first."""
     return left @ right if left.dtype == low else (left.to(low) @ right.to(low)).to(left.dtype)
 
 
@@ -97,7 +97,7 @@ def along(a: Tensor, matrix: Tensor) -> Tensor:
 def cumulate_backward(
     dupto: Tensor, dchunk: Tensor | None, inputs: Inputs, decays: Decays, part: Partition
 ) -> tuple[Tensor, Tensor]:
-    """Give the gradients of a and scale for those of the scaled sums up to a token and over a chunk [b, H, n, s]."""
+    """Return the gradients of a and scale for those of the scaled sums up to a token and over a chunk [b, H, n, s]."""
     da = torch.zeros_like(inputs.a)
     dscale = (dupto * decays.plain).sum((0, 2, 4))
     dplain = dupto * inputs.scale[:, None, :, None]
@@ -110,7 +110,7 @@ def cumulate_backward(
 
 
 def decay_mask(inputs: Inputs, decays: Decays, part: Partition) -> tuple[Tensor, list[Tensor]]:
-    """Give S [b, H, n, Q, Q], and for each mask of the partition its exponential without weight.
+    """Return S [b, H, n, Q, Q], and for each mask of the partition its exponential without weight.
 
     A pair of a direction and its reverse takes the smaller of two exponents: what one of them must not see would have
     a positive exponent there. The diagonal belongs to both.
@@ -141,13 +141,13 @@ def decay_mask(inputs: Inputs, decays: Decays, part: Partition) -> tuple[Tensor,
 
 
 def differences(decays: Decays, lane: Lane, out: Tensor | None) -> Tensor:
-    """Give the log decay from token j to token i along a lane [b, heads, n, Q, Q], positive if j comes later."""
+    """Return the log decay from token j to token i along a lane [b, heads, n, Q, Q], positive if j comes later."""
     upto = decays.upto[:, lane.heads, :, lane.slot]
     return torch.sub(upto[..., :, None], upto[..., None, :], out=out)
 
 
 def term_weight(lanes: tuple[int, ...], forward: Tensor | None, inputs: Inputs, part: Partition) -> Tensor:
-    """Give the factors of an exponential, to be broadcast over [b, H, n, Q, Q]."""
+    """Return the factors of an exponential, to be broadcast over [b, H, n, Q, Q]."""
     if forward is None:
         slot = part.lanes[lanes[0]].slot
         return inputs.a.new_ones(()) if inputs.weight is None else inputs.weight[:, slot, None, None, None]
@@ -193,7 +193,7 @@ def share_out(rows: Tensor, columns: Tensor, lane: Lane, inputs: Inputs, dupto: 
 def states(
     inputs: Inputs, decays: Decays, part: Partition, low: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Give E^T [b, H, n, sN, Q], the states before each chunk [b, H, n, sN, P], and what backward needs of the way."""
+    """Return E^T [b, H, n, sN, Q], the states before each chunk [b, H, n, sN, P], and what backward needs."""
     chunk = decays.chunk[..., None] * inputs.scale[:, None]  # [b, H, n, s]
     leave = torch.exp(chunk[..., None] - decays.upto)
     enter = decays.upto.exp()
@@ -212,31 +212,31 @@ def upright(shared: Tensor) -> Tensor:
 
 
 def pass_states(inflow: Tensor, carry: Tensor, part: Partition) -> Tensor:
-    """Run h' = carry h + inflow from chunk to chunk along each lane; give the states before each chunk."""
+    """Run h' = carry h + inflow from chunk to chunk along each lane. Return the states before each chunk."""
     inflow = inflow.unflatten(3, (part.slots, -1))  # [b, H, n, s, N, P]
     carry, state = carry[..., None, None], torch.zeros_like(inflow)
     for lane in part.lanes:
-        flow, keep, before = (each[:, lane.heads, :, lane.slot] for each in (inflow, carry, state))
+        flow, keep, before = (tensor[:, lane.heads, :, lane.slot] for tensor in (inflow, carry, state))
         for chunk, following in lane.steps:
             torch.addcmul(flow[:, :, chunk], before[:, :, chunk], keep[:, :, chunk], out=before[:, :, following])
     return state.flatten(3, 4)
 
 
 def pass_states_backward(dstate: Tensor, carry: Tensor, part: Partition) -> Tensor:
-    """Give the gradient of the inflow for that of the states before each chunk."""
+    """Return the gradient of the inflow for that of the states before each chunk."""
     dstate = dstate.unflatten(3, (part.slots, -1))
     carry, dinflow = carry[..., None, None], torch.zeros_like(dstate)
     for lane in part.lanes:
-        grad, keep, found = (each[:, lane.heads, :, lane.slot] for each in (dstate, carry, dinflow))
+        grad, keep, flow = (tensor[:, lane.heads, :, lane.slot] for tensor in (dstate, carry, dinflow))
         for chunk, following in reversed(lane.steps):
-            torch.addcmul(grad[:, :, following], found[:, :, following], keep[:, :, following], out=found[:, :, chunk])
+            torch.addcmul(grad[:, :, following], flow[:, :, following], keep[:, :, following], out=flow[:, :, chunk])
     return dinflow.flatten(3, 4)
 
 
 def states_backward(
     dy: Tensor, inputs: Inputs, decays: Decays, part: Partition, low: torch.dtype, dupto: Tensor, dweight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Give the gradients of x, b, c and of the scaled sums over chunks [b, H, n, s] through the states."""
+    """Return the gradients of x, b, c and of the scaled sums over chunks [b, H, n, s] through the states."""
     entering, state, enter, leaving, leave, carry = states(inputs, decays, part, low)
     dentering = product(state, dy.transpose(-1, -2), low)
     dinflow = pass_states_backward(product(entering, dy, low), carry, part)
@@ -244,7 +244,7 @@ def states_backward(
     dx = product(leaving.transpose(-1, -2), dinflow, low)
 
     def split(gradient: Tensor, factor: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the gradients of `shared` [b, n, Q, N] and of the exponent of `factor` [b, H, n, s, Q]."""
+        """Return the gradients of `shared` [b, n, Q, N] and of the exponent of `factor` [b, H, n, s, Q]."""
         scaled = gradient.unflatten(3, (part.slots, -1)) * factor[..., None, :]  # [b, H, n, s, N, Q]
         dshared = scaled.sum(1).sum(2).transpose(-1, -2)  # one by one: a sum over both is 20 times slower
         return dshared, scaled.mul_(upright(shared)).sum(4)

@@ -27,7 +27,7 @@ def mix_chunked(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directi
         return mix_images(scaled, log_decay, B, C, directions)
     mask = scaled.shape[1] * scaled.shape[2] * chunk_size(scaled.shape[1])
     images = max(1, BLOCK_ELEMENTS // mask)
-    split = [each.split(images) for each in (scaled, log_decay, B, C)]
+    split = [tensor.split(images) for tensor in (scaled, log_decay, B, C)]
     return torch.cat([mix_images(x, a, b, c, directions) for x, a, b, c in zip(*split, strict=True)])
 
 
@@ -53,7 +53,7 @@ def scan_together(
     layout = chunk_layout(patterns, grid, x.device)
     chunked = (len(patterns), layout.chunks, layout.size)
     if layout.padded:
-        x, decay = (torch.cat([each, torch.zeros_like(each[:, :, :1])], 2) for each in (x, decay))
+        x, decay = (torch.cat([tensor, torch.zeros_like(tensor[:, :, :1])], 2) for tensor in (x, decay))
     x = x.flatten(1, 2).index_select(1, layout.cells).unflatten(1, chunked).transpose(3, 4)  # [b, K, chunks, H, Q, P]
     decay = decay.flatten(1, 2).index_select(1, layout.cells).unflatten(1, chunked).transpose(3, 4)
     B = B.index_select(1, layout.tokens).unflatten(1, chunked)  # [b, K, chunks, Q, N]
@@ -107,13 +107,13 @@ def chunk_layout(patterns: tuple[str, ...], grid: tuple[int, int], device: torch
     """Lay out several scans in equally many chunks."""
     tokens = grid[0] * grid[1]
     size = chunk_size(tokens)
-    each = [chunk_cells(name, *grid, size) for name in patterns]
-    chunks = max(len(one) for one in each)
-    cells = np.stack([np.pad(one, ((0, chunks - len(one)), (0, 0)), constant_values=tokens) for one in each])
+    scans = [chunk_cells(name, *grid, size) for name in patterns]
+    chunks = max(map(len, scans))
+    cells = np.stack([np.pad(scan, ((0, chunks - len(scan)), (0, 0)), constant_values=tokens) for scan in scans])
     starts = [chunk_starts(name, *grid, size) for name in patterns]
-    keep = np.stack([np.pad(~one, (0, chunks - len(one))) for one in starts]).astype(np.float32)
+    keep = np.stack([np.pad(~begins, (0, chunks - len(begins))) for begins in starts]).astype(np.float32)
     flat = cells.reshape(len(patterns), -1)
-    back = np.stack([np.argsort(one, kind="stable")[:tokens] for one in flat])
+    back = np.stack([np.argsort(scan, kind="stable")[:tokens] for scan in flat])
     padded = bool((flat == tokens).any())
     offset = np.arange(len(patterns))[:, None]
     return ChunkLayout(
@@ -123,5 +123,5 @@ def chunk_layout(patterns: tuple[str, ...], grid: tuple[int, int], device: torch
         cells=constant((flat + offset * (tokens + padded)).ravel(), device),
         tokens=constant(np.minimum(flat, tokens - 1).ravel(), device),
         back=constant((back + offset * flat.shape[1]).ravel(), device),
-        keep=constant(keep, device) if any(one.sum() > 1 for one in starts) else None,
+        keep=constant(keep, device) if any(begins.sum() > 1 for begins in starts) else None,
     )

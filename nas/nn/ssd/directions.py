@@ -44,20 +44,20 @@ def constant(array: np.ndarray, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=512)
 def order_tensors(pattern: str, grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Give a pattern's order [L] and rank [L], as in nas.space.scan."""
+    """Return a pattern's order [L] and rank [L], as in nas.space.scan."""
     return constant(scan_order(pattern, *grid), device), constant(scan_rank(pattern, *grid), device)
 
 
 @lru_cache(maxsize=512)
 def segment_bounds(pattern: str, grid: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """Give the first step and the step after the last of each segment."""
+    """Return the first step and the step after the last of each segment."""
     starts = scan_starts(pattern, *grid).tolist()
     return tuple(zip(starts, [*starts[1:], grid[0] * grid[1]], strict=True))
 
 
 @lru_cache(maxsize=256)
 def causal_bias(pattern: str, grid: tuple[int, int], device: torch.device) -> Tensor:
-    """Give [L, L]: 0 where token j has been visited by i's turn in the same segment, else -inf."""
+    """Return [L, L]: 0 where token j is visited before i, or is i, in the same segment, else -inf."""
     rank = scan_rank(pattern, *grid)
     segment = np.searchsorted(scan_starts(pattern, *grid), rank, side="right")
     reaches = (rank[:, None] >= rank[None, :]) & (segment[:, None] == segment[None, :])

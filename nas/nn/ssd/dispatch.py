@@ -26,7 +26,7 @@ ONE_CHUNK_TOKENS = {"cpu": 110}
 
 
 def choose_form(x: Tensor, others: Iterable[Tensor], count: int, mode: str) -> str:
-    """Give the form for x [b, L, H, P] and `count` directions. A device that was not measured counts as a CPU."""
+    """Return the form for x [b, L, H, P] and `count` directions. A device that was not measured counts as a CPU."""
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *others))
     if not gradients or torch.jit.is_tracing() or torch.compiler.is_compiling():
         wanted = "inference"
@@ -37,5 +37,5 @@ def choose_form(x: Tensor, others: Iterable[Tensor], count: int, mode: str) -> s
 
 
 def one_chunk(device: str, tokens: int) -> bool:
-    """Tell whether form `fused` takes all pairs of tokens at once on this device."""
+    """Whether form `fused` takes all pairs of tokens at once on this device."""
     return tokens <= ONE_CHUNK_TOKENS.get(device, ONE_CHUNK_TOKENS["cpu"])

@@ -52,7 +52,7 @@ class FusedMixing(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradients of x, log decay, B, C, scale and weight."""
+        """Return the gradients of x, log decay, B, C, scale and weight."""
         with torch.autocast(grad.device.type, enabled=False):
             return (*mix_blocks_backward(grad, ctx.saved_tensors, ctx.plan, ctx.low), None, None)
 
@@ -68,9 +68,9 @@ def mix_blocks(tensors: Any, plan: Plan, low: torch.dtype) -> Tensor:
 
 
 def mix_blocks_backward(grad: Tensor, tensors: Any, plan: Plan, low: torch.dtype) -> tuple[Tensor | None, ...]:
-    """Give the gradients of the six inputs of `mix_blocks`."""
+    """Return the gradients of the six inputs of `mix_blocks`."""
     *always, weight = tensors
-    dx, da, db, dc, dscale = (torch.zeros_like(each) for each in always)
+    dx, da, db, dc, dscale = (torch.zeros_like(tensor) for tensor in always)
     dweight = None if weight is None else torch.zeros_like(weight)
     for images in blocks(tensors[0], plan):
         block = RasterBlock(*tensors, images=images, plan=plan)
@@ -92,7 +92,7 @@ def mix_blocks_backward(grad: Tensor, tensors: Any, plan: Plan, low: torch.dtype
 
 
 def blocks(x: Tensor, plan: Plan) -> Iterator[slice]:
-    """Give the images to treat together: few on a CPU, all on another device."""
+    """Yield the images to treat together: few at a time on a CPU, all at once on another device."""
     images = len(x)
     if x.device.type == "cpu":
         part = plan.partitions[0]
@@ -152,7 +152,7 @@ def scatter(chunks: Tensor, part: Partition, dim: int) -> Tensor:
 
 
 def merge(parts: list[Tensor], plan: Plan) -> Tensor:
-    """Put the heads of the partitions side by side, or add what they give for the same heads."""
+    """Put the heads of the partitions side by side, or add their outputs for the same heads."""
     if plan.grouped:
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
     total = parts[0]
@@ -162,6 +162,6 @@ def merge(parts: list[Tensor], plan: Plan) -> Tensor:
 
 
 def per_slot(table: Tensor, part: Partition) -> Tensor:
-    """Give a table [K, H] as [heads of the partition, states per head]."""
+    """Return a table [K, H] as [heads of the partition, states per head]."""
     rows = [table[lane.k, lane.own] for lane in part.lanes]
     return torch.stack(rows, 1) if part.slots == len(rows) else torch.cat(rows)[:, None]

@@ -76,19 +76,19 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """Spread directions over as few partitions as possible; `whole` makes the grid one chunk."""
     tokens = grid[0] * grid[1]
-    found: list[tuple[np.ndarray, list[int]]] = [(np.arange(tokens)[None], [])] if whole else []
+    groups: list[tuple[np.ndarray, list[int]]] = [(np.arange(tokens)[None], [])] if whole else []
     for k, name in enumerate(patterns):
-        for cells, members in found:
+        for cells, members in groups:
             if whole or shares(name, grid, cells):
                 members.append(k)
                 break
         else:
             base = name.removesuffix(FLIP)
-            found.append((chunk_cells(base, *grid, strip_size(base, grid)), [k]))
+            groups.append((chunk_cells(base, *grid, strip_size(base, grid)), [k]))
     partitions: list[Partition] = []
     order: list[int] = []
     count = len(patterns)
-    for cells, members in found:
+    for cells, members in groups:
         start = len(order)
         order += [head for k in members for head in range(k, heads, count)] if mode == "group" else []
         block = slice(start, len(order)) if mode == "group" else slice(None)
@@ -99,7 +99,7 @@ def make_plan(
 
 
 def strip_size(base: str, grid: tuple[int, int]) -> int:
-    """Give the tokens of a chunk: whole rows or columns, or equal parts of one, where the pattern runs along them."""
+    """Return the tokens of a chunk: whole rows or columns, or equal parts of one, where the pattern runs along them."""
     tokens = grid[0] * grid[1]
     side = {"h": grid[1], "snake": grid[1], "v": grid[0], "snake_v": grid[0]}.get(base)
     if side is None:
@@ -111,7 +111,7 @@ def strip_size(base: str, grid: tuple[int, int]) -> int:
 
 
 def shares(name: str, grid: tuple[int, int], cells: np.ndarray) -> bool:
-    """Tell whether a pattern visits every chunk without leaving it, and begins segments only between chunks."""
+    """Whether a pattern visits every chunk without leaving it, and begins segments only between chunks."""
     rank, starts = scan_rank(name, *grid), scan_starts(name, *grid)
     for chunk in cells:
         steps = np.sort(rank[chunk[chunk < len(rank)]])
@@ -167,7 +167,7 @@ def pair_up(names: list[str]) -> list[tuple[int, ...]]:
 
 
 def places(name: str, grid: tuple[int, int], cells: np.ndarray) -> np.ndarray:
-    """Give when each place of the chunks is visited; places without a token come last, in a reverse first."""
+    """Return when each place of the chunks is visited; places without a token come last, in a reverse first."""
     tokens = grid[0] * grid[1]
     steps = np.r_[scan_rank(name, *grid), 0][cells]
     empty = np.broadcast_to(np.arange(cells.shape[1]), cells.shape)
@@ -175,7 +175,7 @@ def places(name: str, grid: tuple[int, int], cells: np.ndarray) -> np.ndarray:
 
 
 def sees(name: str, grid: tuple[int, int], cells: np.ndarray) -> np.ndarray:
-    """Tell whether place j is visited by i's turn, bool [chunks, Q, Q] at (i, j); [1, Q, Q] if alike in all chunks."""
+    """Whether place j is visited before i, or is i: bool [chunks, Q, Q] at (i, j), [1, Q, Q] if alike in all chunks."""
     steps = places(name, grid, cells)
     before = steps[:, None, :] <= steps[:, :, None]
     return before[:1] if (before == before[:1]).all() else before
@@ -197,7 +197,7 @@ def make_mask(
 
 
 def chunk_steps(name: str, grid: tuple[int, int], cells: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """Give the pairs of chunks between which the state passes, in the order of the scan."""
+    """Return the pairs of chunks between which the state passes, in the order of the scan."""
     tokens, starts = grid[0] * grid[1], set(scan_starts(name, *grid).tolist())
     first = np.where(cells < tokens, places(name, grid, cells), tokens).min(1)
     order = np.argsort(first, kind="stable").tolist()

@@ -16,7 +16,7 @@ def mix_sequential(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, dire
         heads, decay = directions.heads(k), directions.decay(log_decay, k)
         inputs = scaled[:, order][:, :, heads], decay[:, order], B[:, order], C[:, order]
         segments = [
-            scan_sequential(*(each[:, start:stop] for each in inputs))
+            scan_sequential(*(tensor[:, start:stop] for tensor in inputs))
             for start, stop in segment_bounds(pattern, directions.grid)
         ]
         parts.append(torch.cat(segments, 1)[:, rank])
@@ -36,7 +36,7 @@ def scan_sequential(scaled: Tensor, decay: Tensor, B: Tensor, C: Tensor) -> Tens
 
 
 def merge(parts: list[Tensor], directions: Directions) -> Tensor:
-    """Merge what each direction gives, [b, L, heads of it, P] in raster order, into [b, L, H, P]."""
+    """Merge the results of the directions, [b, L, heads of one, P] in raster order, into [b, L, H, P]."""
     if directions.mode == "group":
         return torch.stack(parts, 3).flatten(2, 3) if len(parts) > 1 else parts[0]
     if directions.weight is not None:

@@ -13,7 +13,7 @@ from nas.nn.ssd.sequential import merge
 
 
 def triton_available() -> bool:
-    """Tell whether fla-core is installed and a CUDA device is there."""
+    """Whether fla-core is installed and a CUDA device is there."""
     return importlib.util.find_spec("fla") is not None and torch.cuda.is_available()
 
 
@@ -30,7 +30,7 @@ def mix_triton(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, directio
         heads, decay = directions.heads(k), directions.decay(log_decay, k)
         inputs = scaled[:, order][:, :, heads], decay[:, order], B[:, order], C[:, order]
         segments = [
-            scan_triton(*(each[:, start:stop] for each in inputs))
+            scan_triton(*(tensor[:, start:stop] for tensor in inputs))
             for start, stop in segment_bounds(pattern, directions.grid)
         ]
         parts.append(torch.cat(segments, 1)[:, rank])
@@ -42,6 +42,6 @@ def scan_triton(scaled: Tensor, decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
     from fla.ops.simple_gla import chunk_simple_gla
 
     heads = scaled.shape[2]
-    queries, keys = (each[:, :, None].expand(-1, -1, heads, -1).contiguous() for each in (C, B))
+    queries, keys = (shared[:, :, None].expand(-1, -1, heads, -1).contiguous() for shared in (C, B))
     y, _ = chunk_simple_gla(queries, keys, scaled.contiguous(), decay.contiguous(), scale=1.0)
     return y

@@ -179,7 +179,7 @@ def print_doubling(rounds: int, seed: int) -> None:
 
 def print_break_evens(rounds: int, seed: int) -> None:
     """Milliseconds of every form, with gradients and without."""
-    from nas.nn.ssd import choice
+    from nas.nn.ssd import dispatch
 
     for side, count, mode in itertools.product((7, 8, 10, 12, 14), (1, 2, 4), ("sum", "group")):
         if (count, mode) == (1, "group"):
@@ -194,7 +194,7 @@ def print_break_evens(rounds: int, seed: int) -> None:
 
             def limited(work: Work, limit: int = limit) -> Work:
                 def run() -> Tensor:
-                    choice.ONE_CHUNK_TOKENS["cpu"] = limit
+                    dispatch.ONE_CHUNK_TOKENS["cpu"] = limit
                     return work()
 
                 return run

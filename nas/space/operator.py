@@ -18,8 +18,8 @@ class Operator:
     """A piece of a network from one tensor to the next.
 
     `kind` is `stem`, `double-stem`, `patch-stem`, `downsample`, `widen`, `head` or the kind of a block. `quantize` and
-    `dequantize` stand between floats and integer values. `grid` is the height = width of its *input* in pixels or tokens,
-    `in_channels` and `out_channels` its widths (`out_channels` of the head is the number of classes).
+    `dequantize` stand between floats and integer values. `grid` is the height = width of its *input* in pixels or
+    tokens, `in_channels` and `out_channels` its widths (`out_channels` of the head is the number of classes).
     """
 
     kind: str

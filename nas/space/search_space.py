@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -192,15 +192,7 @@ class SearchSpace(SpaceDefinition):
 def parse_space(text: str, source: str) -> SearchSpace:
     """Read a space from YAML text; `source` names it in errors."""
     definition = read_definition(text, source)
-    space = SearchSpace(
-        definition.name,
-        definition.num_classes,
-        definition.resolutions,
-        definition.stages,
-        definition.stem,
-        definition.head_bits,
-        definition.presets,
-    )
+    space = SearchSpace(**{part.name: getattr(definition, part.name) for part in fields(definition)})
     return with_uniform_presets(space) if definition.presets else space
 
 

@@ -55,11 +55,11 @@ def ssd(
     Decays are computed in at least float32. Raises `NasError` for an unknown form or heads that K does not divide.
     """
     heads, count = x.shape[2], len(patterns)
-    mode = effective_mode({"directions": tuple(patterns), "mode": mode})
-    if mode == "group" and heads % count:
+    merged = effective_mode({"directions": tuple(patterns), "mode": mode})
+    if merged == "group" and heads % count:
         raise NasError(f"{heads} heads do not divide into {count} direction groups", "Use mode sum")
     if form == "auto":
-        form = choose_form(x, (dt, A, B, C), count, mode)
+        form = choose_form(x, (dt, A, B, C), count, merged)
     if form not in FORMS:
         raise NasError(f"no ssd form '{form}'", did_you_mean(form, [*FORMS, "auto"]))
     wide = torch.promote_types(dt.dtype, torch.float32)  # autocast lowers matrix products only, so decays stay wide
@@ -72,5 +72,5 @@ def ssd(
         step, weight = dt * weight[head % count, head], None
     elif mode == "sum" and weight is None and count > 1:
         step = dt / count
-    directions = Directions(tuple(patterns), grid, mode, scale, weight)
+    directions = Directions(tuple(patterns), grid, merged, scale, weight)
     return FORMS[form](x * step.to(x.dtype)[..., None], dt * A.to(wide), B, C, directions)

@@ -11,9 +11,9 @@ from nas.errors import NasError
 from nas.space.limits import LARGEST, MOST_PIXELS
 
 Setting = int | float | str | tuple[str, ...]
-Bits = str | int | tuple[str | int, ...]  # "fp", or the bits of a weight; several only for what holds all of them
-
-
+Bits = (
+    str | int | tuple[str | int, ...]
+)  # "fp", or the bits of a weight; several only for a module that holds all of them
 BITS: tuple[str | int, ...] = ("fp", 8, 4)  # what a weight can have
 
 
@@ -78,8 +78,8 @@ class Block:
 class Stage:
     """Blocks that share a grid and a width. The depth is the number of blocks.
 
-    `stride` is that of the step from the stage before: 2 halves the grid, 1 only changes the width. The first stage,
-    whose grid the stem makes, keeps the default. `entry_bits` are those of the stem or step that makes the grid.
+    `stride` belongs to the step from the stage before: 2 halves the grid, 1 only changes the width. The stem makes the
+    grid of the first stage, which keeps the default. `entry_bits` is the bit-width of that step, or of the stem.
     """
 
     width: int
@@ -118,7 +118,7 @@ class Architecture:
     """A network: input resolution in pixels, stages, and the stem, which is as wide as the first stage.
 
     Stems: `conv` (3x3, stride 2), `double-conv` (two of them), `patch-N` (N x N patches with learnt positions).
-    `head_bits` are those of the classifier.
+    `head_bits` is the bit-width of the classifier.
     Hashable; equal values are equal networks, because a choice that has no effect cannot be written down.
     """
 

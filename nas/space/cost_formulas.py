@@ -1,6 +1,6 @@
 """Exact parameters, multiply-accumulates (MACs), bytes and bit operations of an operator of each kind, by formula.
 
-They are counted on the operator as it is deployed, with folded norms. MACs are those of convolutions and matrix
+They are counted on the operator as it is deployed, with folded norms. MACs are counted in convolutions and matrix
 products. Element-wise work (exponentials, norms, gates, pooling) is not counted, as in every published figure.
 """
 
@@ -14,7 +14,7 @@ from nas.space.operator import ACTIVATION_BITS, Operator, halve
 from nas.space.scan import QUADRATIC_MAX_TOKENS
 from nas.space.settings import BRANCHES, effective_mode, hidden_width, scope_side
 
-FLOAT_BITS, FLOAT_BYTES = 32, 4  # those of a scale as well; zero points are stored once for all
+FLOAT_BITS, FLOAT_BYTES = 32, 4  # of a scale as well; zero points are stored once for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ def attention_cost(op: Operator) -> Cost:
     """Cost of attention within its scope and of the MLP."""
     width, side = op.in_channels, scope_side(op["scope"])
     side = op.grid if side is None else min(side, op.grid)
-    sets = (-(-op.grid // side)) ** 2  # those at the border are filled up
+    sets = (-(-op.grid // side)) ** 2  # sets at the border are filled up
     read = linear_cost(width, width, sets * side**2, op.bits)
     out = linear_cost(width, width, op.grid * op.grid, op.bits)
     rest = floats(4 * width, 2 * sets * side**4 * width) + tensors(4, op.bits)

@@ -1,6 +1,6 @@
 """What an exported file stores beside weights: nodes, the headers of tensors, tables of scans, in bytes by formula.
 
-The figures are those of exported operators of each kind, which `tests/export/test_size.py` holds them to. They do not
+The figures were read from exported operators of each kind; `tests/export/test_size.py` holds them to it. They do not
 depend on widths. In a network of 8-bit weights they are up to a seventh of the file.
 """
 

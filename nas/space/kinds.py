@@ -23,11 +23,11 @@ from nas.space.settings import Check, merge_mode, odd, positive, ratio, scans, s
 class Kind:
     """What is known of a kind of operator; only its module is elsewhere.
 
-    `settings` maps the name of each setting to its check. `active_when` names those that have an effect only beside
-    some values of another one, which comes before them in the alphabet. `misfit` returns what does not fit.
-    `cost` counts weights and work; `graph` and `table_bytes` are what an exported file holds beside weights.
-    `integer_kernels` counts what has to run on integer values, by what it computes (`conv`, `linear`, `add`);
-    None: the kind has no integer form, so it is offered in float only.
+    `settings` maps the name of each setting to its check. `active_when` names the settings that have an effect only
+    beside some values of another one, which comes first in the alphabet. `misfit` returns what does not fit.
+    `cost` counts weights and work. `graph` and `table_bytes` are what an exported file holds beside weights.
+    `integer_kernels` counts what has to run on integer values, by what it computes (`conv`, `linear`, `add`).
+    A kind without (None) has no integer form: it is offered in float only.
     `halves_later_scans`: all directions but the first scan a grid of half the side.
     """
 

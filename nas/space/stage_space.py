@@ -16,8 +16,8 @@ from nas.space.kinds import active_settings
 class StageSpace:
     """The choices of one stage. `kinds` maps a block kind to its settings, each with its choices.
 
-    `stride` is no choice: the step from the stage before halves the grid (2) or keeps it (1). `bits` are those of every
-    kind but those in `kind_bits`; `entry_bits` are those of the stem, or of the step, that makes the stage's grid.
+    `stride` is no choice: the step from the stage before halves the grid (2) or keeps it (1). `bits` are the choices of
+    every kind that `kind_bits` does not name. `entry_bits` are the choices of the stem, or step, that makes the grid.
     """
 
     widths: tuple[int, ...]

@@ -38,7 +38,7 @@ def mix_fused(scaled: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, direction
 
 
 class FusedMixing(torch.autograd.Function):
-    """`mix_blocks` and its derivative, which saves the inputs alone."""
+    """`mix_blocks` and its derivative, which saves nothing but the inputs."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:

@@ -28,8 +28,8 @@ class Lane:
     """One direction of a partition: who scans along it, and how it runs through the chunks."""
 
     k: int  # among the directions of the call
-    own: slice  # its heads among those of the call
-    heads: slice  # its heads among those of the partition
+    own: slice  # its heads, in the order of the call
+    heads: slice  # its heads, in the order of the partition
     slot: int  # which of a head's states is its own
     upto: Tensor  # [1 or chunks, Q, Q]: 1 at (j, i) where token j is visited by i's turn
     steps: tuple[tuple[int, int], ...]  # (chunk, next chunk) without a new segment in between

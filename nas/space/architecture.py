@@ -11,9 +11,7 @@ from nas.errors import NasError
 from nas.space.limits import LARGEST, MOST_PIXELS
 
 Setting = int | float | str | tuple[str, ...]
-Bits = (
-    str | int | tuple[str | int, ...]
-)  # "fp", or the bits of a weight; several only for a module that holds all of them
+Bits = str | int | tuple[str | int, ...]  # "fp", or the bits of a weight; several for a module that holds all
 BITS: tuple[str | int, ...] = ("fp", 8, 4)  # what a weight can have
 
 

@@ -97,7 +97,10 @@ def along(a: Tensor, matrix: Tensor) -> Tensor:
 def cumulate_backward(
     dupto: Tensor, dchunk: Tensor | None, inputs: Inputs, decays: Decays, part: Partition
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of a and scale for the gradients of the scaled sums, up to a token and over a chunk."""
+    """Return the gradients of a and scale for the gradients of the scaled sums, up to a token and over a chunk.
+
+    `dchunk`, of the sums over a chunk, is [b, H, n, s].
+    """
     da = torch.zeros_like(inputs.a)
     dscale = (dupto * decays.plain).sum((0, 2, 4))
     dplain = dupto * inputs.scale[:, None, :, None]

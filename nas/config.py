@@ -19,7 +19,7 @@ AT_LEAST_ONE = ("epochs", "batch_size", "accumulate")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions:
-    """What `nas train-supernet` is asked, as a run's config.yaml keeps it; `settings` are those of the recipe."""
+    """The options of `nas train-supernet`, as a run's config.yaml keeps them; `settings` belong to the recipe."""
 
     space: str
     data: str
@@ -42,26 +42,26 @@ def make_settings(kind: type[Settings], values: Mapping[str, Any], overrides: Se
             raise NasError(f"setting '{name}' is {shortened(value)}", f"It must be a {TYPE_NAMES[types[name]]}")
         check_range(name, value)
         merged[name] = float(value) if types[name] is float else value
-    needed = [each.name for each in dataclasses.fields(kind) if lacks_default(each)]  # type: ignore[arg-type]
+    needed = [field.name for field in dataclasses.fields(kind) if lacks_default(field)]  # type: ignore[arg-type]
     if missing := [name for name in needed if name not in merged]:
         raise NasError(f"the setting '{missing[0]}' is missing", f"Needed: {', '.join(needed)}")
     return kind(**merged)
 
 
 def lacks_default(field: dataclasses.Field[Any]) -> bool:
-    """Say whether a field must be given."""
+    """Whether a field must be given."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def check_range(name: str, value: Any) -> None:
-    """Refuse a number that is negative, endless or not a number, and a count of nothing."""
+    """Raise `NasError` for a number that is negative, infinite or NaN, and for a count of zero."""
     least = 1 if name in AT_LEAST_ONE else 0
     if isinstance(value, int | float) and not least <= value <= LARGEST:
         raise NasError(f"setting '{name}' is {shortened(value)}", f"It must be a number from {least} up")
 
 
 def shortened(value: Any) -> str:
-    """Write a value for an error, not longer than a line."""
+    """Return a value as text for an error message, not longer than a line."""
     return reprlib.repr(value)
 
 
@@ -69,7 +69,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """Turn `["epochs=20", "learning_rate=1e-3"]` into values; the part after = is read as YAML."""
     from nas.yaml_reader import read_plain
 
-    found = {}
+    values: dict[str, Any] = {}
     for text in overrides:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
@@ -79,12 +79,12 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             plain = value.strip() if ":" in value else number_or_text(read_plain(value, f"the value of '{text}'"))
         except NasError as error:
             raise UsageError(error.message, "Write for example --set epochs=20") from error
-        found[name.strip()] = plain
-    return found
+        values[name.strip()] = plain
+    return values
 
 
 def number_or_text(value: Any) -> Any:
-    """Read `1e-3`, which YAML takes for a text, as the number it is."""
+    """Return a text such as `1e-3`, which YAML does not take for a number, as a number."""
     if isinstance(value, str):
         try:
             return float(value)

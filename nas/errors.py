@@ -1,4 +1,4 @@
-"""Errors that a user can mend: what happened and why, then the remedy."""
+"""Errors that a user can fix: what happened and why, then the remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MOST_CHARACTERS = 2000  # of a message: it may quote a damaged file
 
 
 class NasError(Exception):
-    """Something the user can fix. `message` says what and why, `hint` says how to go on."""
+    """Something the user can fix. `message` is what happened and why, `hint` is the remedy."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         message = message if len(message) <= MOST_CHARACTERS else f"{message[:MOST_CHARACTERS]} ..."
@@ -26,7 +26,7 @@ class UsageError(NasError):
 
 
 def did_you_mean(name: str, known: Iterable[str], label: str = "Known") -> str:
-    """Say which known name is close to `name`, then list what is known under `label`.
+    """Return the known name that is close to `name`, then the list of known names under `label`.
 
     >>> did_you_mean("a10", ["a100", "h200"])
     "Did you mean 'a100'? Known: a100, h200"

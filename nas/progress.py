@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a plain line now and then elsewhere, nothing with --quiet."""
+"""Progress on stderr: a bar on a terminal, a plain line from time to time elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SECONDS_BETWEEN_LINES = 15.0
-WORTH_TELLING_SECONDS = 2.0  # what takes less leaves no line
+LEAST_SECONDS_TO_REPORT = 2.0  # a shorter task prints no line
 Advance = Callable[[int, str], None]  # (steps done so far, a note)
 
 
 class Console:
-    """Says to a person what is going on. Data never passes through here."""
+    """Prints to stderr what a command is doing. Data never passes through here."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -71,5 +71,5 @@ class Console:
                 self.say(f"{name}: {done}/{total}, {now - start:.0f} s, about {left:.0f} s left  {latest}")
 
         yield advance
-        if time.monotonic() - start >= WORTH_TELLING_SECONDS:
+        if time.monotonic() - start >= LEAST_SECONDS_TO_REPORT:
             self.say(f"{name}: done in {time.monotonic() - start:.0f} s  {latest}")

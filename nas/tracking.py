@@ -1,7 +1,7 @@
-"""`--track`: what a run writes down is followed while it grows and handed to TensorBoard, MLflow or Weights & Biases.
+"""`--track`: the files of a run are followed while they grow, and sent to TensorBoard, MLflow or Weights & Biases.
 
-The files of the run stay what counts; a tracker only reads them, so nothing that trains or searches knows of it. All
-three write below RUN/tracking and need no network; MLFLOW_TRACKING_URI and WANDB_MODE, where set, choose otherwise.
+The files of the run remain the record. A tracker only reads them, so no code that trains or searches knows of it. All
+three write below RUN/tracking and need no network, unless MLFLOW_TRACKING_URI or WANDB_MODE say otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Tracker(Protocol):
         """Add a point to every series that `figures` names."""
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write what is still buffered."""
 
 
 class TensorBoard:
@@ -56,8 +56,8 @@ class MLflow:
         folder.mkdir(parents=True, exist_ok=True)
         uri = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{(folder / 'mlflow.db').resolve()}")
         self.client = mlflow.MlflowClient(uri)
-        found = self.client.get_experiment_by_name("nas")
-        experiment = self.client.create_experiment("nas") if found is None else found.experiment_id
+        known = self.client.get_experiment_by_name("nas")
+        experiment = self.client.create_experiment("nas") if known is None else known.experiment_id
         self.run_id = self.client.create_run(experiment, run_name=name).info.run_id
         for key, value in facts.items():
             self.client.log_param(self.run_id, key, value)
@@ -103,7 +103,7 @@ TRACKERS: dict[str, tuple[Callable[[Path, str, Mapping[str, Any]], Tracker], str
 
 
 def check_tracker(name: str) -> None:
-    """Refuse a tracker that does not exist or whose package is not installed: `NasError` has the install command."""
+    """Raise `NasError` for an unknown tracker, and with the install command where its package is missing."""
     from importlib.util import find_spec
 
     if name not in TRACKERS:
@@ -115,10 +115,10 @@ def check_tracker(name: str) -> None:
 
 @contextmanager
 def tracked(name: str | None, run: Path, files: Mapping[str, Path], resume: bool) -> Iterator[None]:
-    """Hand every row that is appended to `files`, by the prefix of its series, to a tracker; without a name do nothing.
+    """Send every row that is appended to `files`, by the prefix of its series, to a tracker; without a name do nothing.
 
-    A file that is there already is followed from its beginning when the command resumes, and else ignored: it belongs
-    to what was before, and makes place for a new one.
+    A file that exists already is followed from its beginning when the command resumes. Otherwise it is ignored: it
+    belongs to an earlier command, and a new file replaces it.
     """
     if name is None:
         yield
@@ -138,9 +138,9 @@ def tracked(name: str | None, run: Path, files: Mapping[str, Path], resume: bool
 
 
 class Follower:
-    """Looks at growing files now and then until `ended` is set, then once more; what goes wrong is kept in `failed`.
+    """Reads growing files from time to time until `ended` is set, then once more; an error is kept in `failed`.
 
-    The tracker is made when there is a first row: a command that is refused leaves nothing behind.
+    The tracker is made with the first row: a command that fails at once leaves nothing behind.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Follower:
             self.look()
             if self.tracker is not None:
                 self.tracker.close()
-        except Exception as error:  # told when the work itself is done: a tracker must not cost a training
+        except Exception as error:  # raised when the work itself is done: a tracker must not stop a training
             self.failed = error
 
     def look(self) -> None:
@@ -178,6 +178,6 @@ class Follower:
 
 
 def figures_of(prefix: str, row: Mapping[str, Any]) -> dict[str, float]:
-    """Give the numbers of a row by `prefix/name`."""
+    """Return the numbers of a row by `prefix/name`."""
     numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
     return {f"{prefix}/{name}": float(value) for name, value in numbers.items()}

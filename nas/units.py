@@ -9,7 +9,7 @@ from nas.errors import UsageError
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
-MOST = 1e300  # times any unit it is still finite
+MOST = 1e300  # still finite when multiplied by any unit
 NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|\.[0-9]+)\s*([A-Za-zµ]*)\s*")
 
 
@@ -33,22 +33,22 @@ def parse_with(text: str, factors: dict[str, float], example: str) -> float:
 
 
 def parse_milliseconds(text: str) -> float:
-    """`5ms`, `800us`, `0.01s` -> milliseconds. A bare number is a usage error."""
+    """Return milliseconds: `5ms`, `800us`, `0.01s`. A bare number is a usage error."""
     return parse_with(text, MILLISECONDS, "ms")
 
 
 def parse_count(text: str) -> float:
-    """`5M`, `300k`, `1.2G`, `70000` -> a count (of parameters, of MACs)."""
+    """Return a count (of parameters, of MACs): `5M`, `300k`, `1.2G`, `70000`."""
     return parse_with(text, COUNTS, "")
 
 
 def parse_bytes(text: str) -> float:
-    """`2MB`, `500kB`, `1MiB` -> bytes. A bare number is a usage error."""
+    """Return bytes: `2MB`, `500kB`, `1MiB`. A bare number is a usage error."""
     return parse_with(text, BYTES, "MB")
 
 
 def format_milliseconds(milliseconds: float) -> str:
-    """Three significant digits in the unit that suits: `0.84 ms`, `12.3 us`."""
+    """Return three significant digits in a fitting unit: `0.84 ms`, `12.3 us`."""
     for unit in ("s", "ms", "us"):
         if milliseconds >= MILLISECONDS[unit]:
             return f"{milliseconds / MILLISECONDS[unit]:.3g} {unit}"
@@ -56,7 +56,7 @@ def format_milliseconds(milliseconds: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Two significant digits in the unit that suits: `45 s`, `12 min`, `3.2 h`, `2.1 days`."""
+    """Return two significant digits in a fitting unit: `45 s`, `12 min`, `3.2 h`, `2.1 days`."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 1.5 * size:
             return f"{float(f'{seconds / size:.2g}'):g} {unit}"
@@ -64,7 +64,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_count(count: float) -> str:
-    """Three significant digits: `1.25 M`."""
+    """Return three significant digits: `1.25 M`."""
     for unit in ("G", "M", "k"):
         if count >= COUNTS[unit]:
             return f"{count / COUNTS[unit]:.3g} {unit}"
@@ -72,7 +72,7 @@ def format_count(count: float) -> str:
 
 
 def format_bytes(size: float) -> str:
-    """Three significant digits: `480 kB`."""
+    """Return three significant digits: `480 kB`."""
     for unit in ("GB", "MB", "kB"):
         if size >= BYTES[unit]:
             return f"{size / BYTES[unit]:.3g} {unit}"

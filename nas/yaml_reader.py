@@ -1,4 +1,4 @@
-"""Walks YAML nodes, strictly: every error names its line and, for a wrong word, the close one."""
+"""Reads YAML nodes strictly: every error names its line and, for a wrong word, the close match."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def text_of(path: Path) -> str:
 
 
 def compose(text: str, source: str) -> yaml.Node | None:
-    """Read YAML text as nodes, None for an empty one; `NasError` for what is no YAML, and for what would fill memory.
+    """Read YAML text as nodes, None for an empty text; `NasError` where it is not YAML or would fill memory.
 
     With aliases written out ("billion laughs"), nodes lie at most MOST_DEPTH deep and are at most MOST_NODES.
     """
@@ -46,7 +46,7 @@ class Shallow(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Compose a node and what lies in it."""
+        """Compose a node and its parts."""
         self.depth += 1
         if self.depth > MOST_DEPTH:
             raise ComposerError(None, None, f"nested deeper than {MOST_DEPTH}", self.peek_event().start_mark)
@@ -56,12 +56,15 @@ class Shallow(yaml.SafeLoader):
 
 
 def size_of(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Count the nodes that a node stands for, and how deep they lie; what holds itself is endless."""
+    """Return how many nodes a node stands for, and their depth; one that contains itself counts as too many."""
     if id(node) not in known:
-        known[id(node)] = MOST_NODES + 1, MOST_DEPTH + 1  # while its parts are counted: met again, it holds itself
+        known[id(node)] = (
+            MOST_NODES + 1,
+            MOST_DEPTH + 1,
+        )  # if met again while its parts are counted, it contains itself
         parts = node.value if isinstance(node, yaml.SequenceNode) else []
-        parts = [each for pair in node.value for each in pair] if isinstance(node, yaml.MappingNode) else parts
-        sizes = [size_of(each, known) for each in parts]
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else parts
+        sizes = [size_of(part, known) for part in parts]
         count = min(1 + sum(count for count, _ in sizes), MOST_NODES + 1)
         known[id(node)] = count, 1 + max((depth for _, depth in sizes), default=0)
     return known[id(node)]
@@ -85,28 +88,28 @@ class Reader:
         raise NasError(f"{self.source}{line}: {problem}", hint)
 
     def entries(self, node: yaml.Node | None, what: str, keys: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """Give a mapping's key and value nodes by key, in order; `keys` says in an error what they are.
+        """Return a mapping's key and value nodes by key, in order; `keys` names them in an error.
 
-        `<<: *anchor` puts another mapping's entries first; those written out take their places.
+        `<<: *anchor` puts another mapping's entries first; entries that are written out replace them.
         """
         if not isinstance(node, yaml.MappingNode):
             self.fail(node, f"{what} must be a mapping of {keys or 'nothing: write {}'}")
-        found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key_node, value_node in node.value:
             if key_node.tag == MERGE:
                 merged |= self.entries(value_node, what, keys)
                 continue
             key = str(self.value(key_node))
-            if key in found:
+            if key in own:
                 self.fail(key_node, f"{what} has the key '{key}' twice", "Keep one")
-            found[key] = (key_node, value_node)
-        return merged | found
+            own[key] = (key_node, value_node)
+        return merged | own
 
     def mapping(
         self, node: yaml.Node | None, known: Iterable[str], required: Iterable[str], what: str
     ) -> dict[str, yaml.Node]:
-        """Give a mapping's nodes by key; fail on an unknown, repeated or missing key."""
+        """Return a mapping's nodes by key; fail on an unknown, repeated or missing key."""
         entries = self.entries(node, what, ", ".join(known))
         for key, (key_node, _) in entries.items():
             if key not in known:
@@ -118,13 +121,13 @@ class Reader:
         return {key: value_node for key, (_, value_node) in entries.items()}
 
     def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
-        """Give the nodes of a list that is not empty."""
+        """Return the nodes of a list that is not empty."""
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             self.fail(node, f"{what} must be a list of at least one {what.removesuffix('s')}")
         return node.value
 
     def choices(self, node: yaml.Node, rule: Callable[[Any], str | None], what: str) -> tuple[Any, ...]:
-        """Give a non-empty list of distinct choices, each of which `rule` accepts."""
+        """Return a non-empty list of distinct choices, each of which `rule` accepts."""
         if not isinstance(node, yaml.SequenceNode):
             self.fail(node, f"{what} must be a list of choices", "Write for example [3, 5]")
         if not node.value:
@@ -135,7 +138,7 @@ class Reader:
         return tuple(values)
 
     def one(self, node: yaml.Node, rule: Callable[[Any], str | None], what: str) -> Any:
-        """Give one value that `rule` accepts."""
+        """Return one value that `rule` accepts."""
         value = self.value(node)
         problem = rule(value)
         if problem:
@@ -143,7 +146,7 @@ class Reader:
         return value
 
     def text(self, node: yaml.Node, what: str) -> str:
-        """Give a text that is not empty."""
+        """Return a text that is not empty."""
         value = self.value(node)
         if not isinstance(value, str) or not value.strip():
             self.fail(node, f"{what} must be a text")
@@ -158,7 +161,7 @@ class Reader:
 
 
 def hashable(value: Any) -> Any:
-    """Turn a list into a tuple, and 4.0 into 4, so that there is one way to say it."""
+    """Turn a list into a tuple, and 4.0 into 4, so that equal values have one form."""
     if isinstance(value, list):
         return tuple(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -20,8 +20,8 @@ STD = {"cifar10": (0.2470, 0.2435, 0.2616), "cifar100": (0.2673, 0.2564, 0.2762)
 def load_cifar(name: str, root: Path, seed: int) -> Dataset:
     """Read `cifar10` or `cifar100` from the folder `root`; `NasError` where files are missing or damaged.
 
-    45,000 images to train on, cropped and flipped anew every epoch; the other 5,000 training images are the validation
-    split; the official 10,000 are the test.
+    45,000 images are for training, cropped and flipped at random in every epoch. The other 5,000 training images are
+    the validation split; the official 10,000 are the test split.
     """
     from torchvision.datasets import CIFAR10, CIFAR100
 

@@ -1,7 +1,7 @@
 """Real handwritten digits, plain or among clutter: the built-in data, made of what ships inside scikit-learn.
 
 The 1,797 digits of 8x8 pixels (Alpaydin & Kaynak 1998, UCI) are split once into disjoint source images, and every
-sample of a split is composed of that split's sources only. In the manner of cluttered MNIST (Mnih et al. 2014).
+sample of a split is composed of that split's sources only. After cluttered MNIST (Mnih et al. 2014).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DigitSources:
 
 
 def source_indices(split: str) -> np.ndarray:
-    """Give the positions in scikit-learn's `load_digits()` of a split's source images: fixed, disjoint, stratified."""
+    """Return the positions of a split's sources in scikit-learn's `load_digits()`: fixed, disjoint and stratified."""
     from sklearn.datasets import load_digits
 
     labels = load_digits().target

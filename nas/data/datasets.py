@@ -24,9 +24,9 @@ FORMS = ("imagefolder:PATH", "timm:NAME")
 
 
 def load_dataset(name: str, seed: int = 0) -> Dataset:
-    """Find the data set of that name; `seed` decides what training draws, never what validation and test hold.
+    """Load the data set of that name; `seed` decides what training draws, never what validation and test hold.
 
-    Names are those of `DATASETS`; `imagefolder:PATH`, or just the path of a folder; `timm:NAME`, or just NAME where it
+    A name is a key of `DATASETS`; `imagefolder:PATH`, or just the path of a folder; `timm:NAME`, or just NAME where it
     begins with one of timm's readers (`torch/cifar10`, `tfds/...`). PATH and NAME may end in `@64`, the size in pixels.
     `NasError` where there is no such data set, or where its files are missing or broken.
     """
@@ -40,5 +40,5 @@ def load_dataset(name: str, seed: int = 0) -> Dataset:
 
 
 def data_root() -> Path:
-    """Give the folder that data sets are read from: the value of NAS_DATA, or `data` in the working folder."""
+    """Return the folder that data sets are read from: the value of NAS_DATA, or `data` in the working folder."""
     return Path(os.environ.get("NAS_DATA", "data"))

@@ -55,7 +55,7 @@ def load_image_folder(name: str, seed: int) -> Dataset:
 
 
 def split_resolution(name: str) -> tuple[str, int]:
-    """Split `PATH@64` into (`PATH`, 64), and give 224 where no size is named; a size of 0 is a `NasError`."""
+    """Split `PATH@64` into (`PATH`, 64), with 224 where no size is named; `NasError` for a size of 0."""
     location, mark, size = name.rpartition("@")
     if not mark or not size.isdecimal():
         return name, DEFAULT_RESOLUTION
@@ -71,15 +71,15 @@ def list_images(folder: Path) -> tuple[list[str], list[tuple[str, int]]]:
     if not folder.is_dir():
         raise NasError(f"there is no folder '{folder}'", LAYOUT)
     try:
-        found = ImageFolder(str(folder))
+        listed = ImageFolder(str(folder))
     except FileNotFoundError as error:
         raise NasError(f"no images in '{folder}': {error}", LAYOUT) from error
-    return found.classes, found.samples
+    return listed.classes, listed.samples
 
 
-def check_classes(expected: Sequence[str], found: Sequence[str], where: str) -> None:
+def check_classes(expected: Sequence[str], classes: Sequence[str], where: str) -> None:
     """Raise `NasError`, naming the classes, unless both splits have the same ones."""
-    different = sorted(set(expected) ^ set(found))
+    different = sorted(set(expected) ^ set(classes))
     if different:
         names = ", ".join(different[:5]) + (", ..." if len(different) > 5 else "")
         remedy = "Give every split one folder per class, with the same names"

@@ -43,7 +43,7 @@ class Split:
 class LazySplit:
     """Images that are opened when a batch needs them; item i is (float32 [3, r, r], label).
 
-    `open_image(k)` returns sample k of the source as (RGB image, label); `indices` says which of them the split holds.
+    `open_image(k)` returns sample k of the source as (RGB image, label); `indices` are the samples of the split.
     With `augmentation` (seed, epoch) every image is cropped and flipped at random, the same way on every reading.
     """
 
@@ -73,8 +73,8 @@ AnySplit = Split | LazySplit
 class Dataset:
     """A classification task: fresh training samples per epoch, and two fixed splits.
 
-    Searching and every other decision reads `validation()`; a figure that is reported as final is measured on `test()`,
-    once. Each call makes the split anew: keep what it returns. Images are normalised: channel values in [0, 1], less
+    Search and every other decision reads `validation()`. A figure that is reported as final is measured on `test()`,
+    once. Every call makes the split again: keep what it returns. Images are normalised: channel values in [0, 1], less
     `mean`, over `std`.
     """
 
@@ -86,7 +86,7 @@ class Dataset:
     make_train: Callable[[int], AnySplit]
     make_validation: Callable[[], AnySplit]
     make_test: Callable[[], AnySplit]
-    classes: tuple[str, ...] = ()  # names, in the order of the labels; none where labels are all there is
+    classes: tuple[str, ...] = ()  # names, in the order of the labels; empty where there are only labels
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
 
@@ -145,9 +145,9 @@ def batches(
 
 
 def cut(split: AnySplit, shares: Sequence[float]) -> list[AnySplit]:
-    """Cut a split into parts that end at rising `shares` of it, the last at 1; which image is where is always the same.
+    """Cut a split into parts that end at rising `shares` of it, the last at 1; the parts are always the same.
 
-    Parts are random, so that each tells of the whole. The first holds one image at least.
+    Parts are random, so that each represents the whole. The first holds at least one image.
     """
     order = np.random.default_rng([CUT]).permutation(len(split))
     ends = [max(1, round(share * len(split))) for share in shares]
@@ -225,5 +225,5 @@ def resize_box(image: Image, box: tuple[float, float, float, float], resolution:
 
 def pixels_of(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     """Turn a normalised image [3, h, w] back into pixels, uint8 [h, w, 3]."""
-    centre, scale = (torch.tensor(each).view(3, 1, 1) for each in (mean, std))
+    centre, scale = (torch.tensor(channels).view(3, 1, 1) for channels in (mean, std))
     return ((image * scale + centre).clamp(0, 1) * 255).round().byte().movedim(0, -1).contiguous().numpy()

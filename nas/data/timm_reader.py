@@ -1,4 +1,4 @@
-"""Whatever `timm.data.create_dataset` reads: `torch/...`, `hfds/...`, `tfds/...`, `wds/...` and folders."""
+"""Everything that `timm.data.create_dataset` reads: `torch/...`, `hfds/...`, `tfds/...`, `wds/...` and folders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load_timm(name: str, root: Path, seed: int) -> Dataset:
 
     NAME is a reader and its data set (`torch/cifar10`, `tfds/...`), or a folder in `root` holding `train` and `test`.
     A fixed tenth of the training images is always held out for validation: readers disagree about what else a
-    validation split is, and some answer with the test images. Streams are read into memory; `NasError` if too large.
+    validation split is, and some return the test images. Streams are read into memory; `NasError` if too large.
     """
     location, resolution = split_resolution(name.removeprefix("timm:"))
     train = create(location, root, "train")
@@ -68,7 +68,7 @@ def create(location: str, root: Path, split: str) -> Any:
 
 
 def class_names(source: Any, location: str) -> list[str]:
-    """Name the classes in the order of their labels; `NasError` for a source that does not say them."""
+    """Return the names of the classes in the order of their labels; `NasError` for a source that has none."""
     from timm.data import ImageDataset, IterableImageDataset
 
     if isinstance(source, (ImageDataset, IterableImageDataset)):
@@ -113,12 +113,12 @@ def shrink(image: Image.Image, resolution: int) -> Image.Image:
 
 
 def open_stored(stored: Sequence[tuple[Image.Image, int]], index: int) -> tuple[Image.Image, int]:
-    """Give image `index` of a list of (image, label) pairs."""
+    """Return image `index` of a list of (image, label) pairs."""
     return stored[index]
 
 
 def open_by_reader(source: Any, index: int) -> tuple[Image.Image, int]:
-    """Open sample `index` by timm's reader; its data set class would put another image in the place of a broken one."""
+    """Open sample `index` by timm's reader: its data set class would replace a broken image by another one."""
     file, label = source.reader[index]
     with file:
         return open_picture(file, source.filename(index, absolute=True)), int(label)

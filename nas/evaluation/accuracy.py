@@ -16,13 +16,13 @@ from nas.space.architecture import Architecture
 from nas.supernet.bn_calibration import calibrate
 from nas.supernet.supernet import Supernet, extract
 
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 BATCH_SIZE = 125  # of 25 to 250 the fastest for small networks (measured, one x86 core)
 
 
 def accuracy(predict: Callable[[Tensor], Tensor], split: AnySplit) -> float:
-    """Give the share of `split` whose class has the largest of the logits that `predict` gives, in [0, 1]."""
+    """Return the share of `split` whose class has the largest of the logits that `predict` gives, in [0, 1]."""
     return num_correct(predict, split) / len(split)
 
 
@@ -37,8 +37,8 @@ def num_correct(predict: Callable[[Tensor], Tensor], split: AnySplit) -> int:
     return sum(side_by_side(count, batches(split, BATCH_SIZE, None)))
 
 
-def side_by_side(work: Callable[[Given], Found], items: Iterable[Given]) -> Iterator[Found]:
-    """Do the same work on each item, some at a time, by as many threads; yield what comes out, in order.
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Do the same work on every item, several at a time in threads; yield the results in order.
 
     Every operation uses one thread, so that results do not depend on the number of cores.
     """
@@ -49,23 +49,23 @@ def side_by_side(work: Callable[[Given], Found], items: Iterable[Given]) -> Iter
 
 
 def model_accuracy(model: nn.Module, split: AnySplit) -> float:
-    """Give the accuracy of a model in eval mode; its mode is put back afterwards."""
+    """Return the accuracy of a model in eval mode; its mode is restored afterwards."""
     was_training = model.training
     model.eval()
-    found = accuracy(model, split)
+    share = accuracy(model, split)
     model.train(was_training)
-    return found
+    return share
 
 
 def inherited_accuracy(
     supernet: Supernet, architecture: Architecture, calibration_images: Tensor, split: AnySplit
 ) -> float:
-    """Give the accuracy of a subnet with inherited weights and BatchNorm statistics of its own."""
+    """Return the accuracy of a subnet with inherited weights and BatchNorm statistics of its own."""
     return accuracy(inherited_subnet(supernet, architecture, calibration_images), split)
 
 
 def inherited_subnet(supernet: Supernet, architecture: Architecture, calibration_images: Tensor) -> nn.Module:
-    """Take a subnet out with inherited weights and BatchNorm statistics of its own, ready to predict."""
+    """Extract a subnet with inherited weights and BatchNorm statistics of its own, ready to predict."""
     with one_thread_each():
         stats = calibrate(supernet, architecture, calibration_images)
         return extract(supernet, architecture, stats).to(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
-"""Subnets that begin alike: each goes on from where it leaves the one before, whose activations are kept so far.
+"""Subnets that begin alike: each one continues where it differs from the one before, whose activations are kept.
 
-An operator's weights, statistics and input follow from what runs before it, so the counts are those of each subnet on
-its own, to the bit. In the order of their genomes neighbours have most in common.
+An operator's weights, statistics and input follow from what runs before it, so the counts are the same as those of each
+subnet on its own, to the bit. In the order of their genomes neighbours have most in common.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from nas.space.operator import Operator
 from nas.supernet.bn_calibration import CALIBRATION_BATCH_SIZE, calibrate_operator
 from nas.supernet.supernet import Supernet, extract_operator, placed_operators
 
-MOST_BYTES = 2**29  # of activations that are kept, shared out among calibration images and parts by their size
+MOST_BYTES = 2**29  # of activations that are kept, divided among calibration images and parts by their size
 
 Step = tuple[int, str, Operator]  # the resolution of the image, the name of the shared module, the operator
 
 
 class SubnetCounts:
-    """Counts right answers of subnets with inherited weights and statistics of their own, on parts of a split."""
+    """Counts correct answers of subnets with inherited weights and statistics of their own, on parts of a split."""
 
     def __init__(
         self, supernet: Supernet, calibration_images: Tensor, parts: Sequence[AnySplit], most_bytes: int = MOST_BYTES
@@ -37,21 +37,21 @@ class SubnetCounts:
         self.calibrated = ActivationCache(share * len(calibration_images))
         self.counted = [ActivationCache(share * len(part)) for part in parts]
         self.labels: list[list[Tensor]] = [[] for _ in parts]
-        self.steps: list[Step] = []  # of the subnet taken out last
+        self.steps: list[Step] = []  # of the subnet extracted last
         self.layers: list[nn.Module] = []
 
     def num_correct(self, architecture: Architecture, part: int) -> float:
-        """Count the images of one part that a subnet classifies rightly; NaN where a logit is not finite."""
+        """Count the images of one part that a subnet classifies correctly; NaN where a logit is not finite."""
         placed = placed_operators(architecture, self.supernet.space.num_classes)
         steps = [(architecture.resolution, name, op) for name, op in placed]
         if steps != self.steps:
-            self.take_out(steps)
+            self.extract(steps)
         return self.count(part)
 
     @one_thread_each()
     @torch.no_grad()
-    def take_out(self, steps: list[Step]) -> None:
-        """Calibrate and cut out what the subnet has not in common with the one before."""
+    def extract(self, steps: list[Step]) -> None:
+        """Calibrate and extract what the subnet does not share with the one before."""
         start = self.calibrated.leave(steps)
         del self.layers[start:]
         made = self.calibrated.outputs[-1] if start else self.resized(steps[0][0])
@@ -63,13 +63,13 @@ class SubnetCounts:
         self.steps = steps
 
     def resized(self, resolution: int) -> list[Tensor]:
-        """Give the calibration images in batches."""
+        """Return the calibration images in batches."""
         return [resize(part, resolution) for part in self.images.split(CALIBRATION_BATCH_SIZE)]
 
     def count(self, part: int) -> float:
-        """Run the subnet taken out last on one part, from where it leaves the one that ran there before."""
-        trail = self.counted[part]
-        start = trail.leave(self.steps)
+        """Run the subnet extracted last on one part, from where it differs from the one that ran there before."""
+        cache = self.counted[part]
+        start = cache.leave(self.steps)
         layers = self.layers[start:]
 
         @torch.no_grad()
@@ -84,17 +84,17 @@ class SubnetCounts:
 
         correct: float = 0
         rows: list[list[Tensor]] = []
-        for made, right in side_by_side(run, self.inputs(part)):
+        for made, num_right in side_by_side(run, self.inputs(part)):
             if not rows:
-                fits = trail.fitting(made, math.ceil(len(self.parts[part]) / BATCH_SIZE))
+                fits = cache.fitting(made, math.ceil(len(self.parts[part]) / BATCH_SIZE))
             rows.append(made[:fits])
-            correct += right
+            correct += num_right
         for position, outputs in enumerate(zip(*rows, strict=True), start):
-            trail.keep(position, self.steps[position], list(outputs))
+            cache.keep(position, self.steps[position], list(outputs))
         return correct
 
     def inputs(self, part: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield what the first operator that has to run is given, and the labels, in batches."""
+        """Yield the inputs of the first operator that has to run, and the labels, in batches."""
         if self.counted[part].steps:
             yield from zip(self.counted[part].outputs[-1], self.labels[part], strict=True)
             return
@@ -105,7 +105,7 @@ class SubnetCounts:
 
 
 class ActivationCache:
-    """What the first steps of the network that ran last made of some batches, as far as it fits into `most_bytes`."""
+    """Outputs of the first steps of the network that ran last, for some batches, as far as `most_bytes` allow."""
 
     def __init__(self, most_bytes: float) -> None:
         self.room = most_bytes
@@ -113,7 +113,7 @@ class ActivationCache:
         self.outputs: list[list[Tensor]] = []  # by step, then by batch
 
     def leave(self, steps: Sequence[Step]) -> int:
-        """Forget what `steps` do not begin with; give how many are left."""
+        """Forget what `steps` do not begin with; return how many steps are left."""
         pairs = zip(self.steps, steps, strict=False)
         left = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(self.steps), len(steps)))
         self.room += sum(num_bytes(made) for made in self.outputs[left:])
@@ -121,7 +121,7 @@ class ActivationCache:
         return left
 
     def fitting(self, made: Sequence[Tensor], num_batches: int) -> int:
-        """Say of how many of the next steps the outputs fit, of which those of one batch are given."""
+        """Return of how many of the next steps the outputs fit; `made` are the outputs of one batch."""
         needed = 0
         for position, tensor in enumerate(made):
             needed += num_batches * tensor.nbytes
@@ -138,5 +138,5 @@ class ActivationCache:
 
 
 def num_bytes(tensors: Sequence[Tensor]) -> int:
-    """Bytes that tensors take."""
+    """Return the bytes that tensors take."""
     return sum(tensor.nbytes for tensor in tensors)

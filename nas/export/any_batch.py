@@ -1,8 +1,8 @@
 """One file for any number of images, from two files for fixed numbers: what differs between them is the batch.
 
-A network traced for any batch computes its shapes anew in every call, which costs small ones up to a third of their
-time (measured). Traced for a fixed batch, all shapes are stored numbers. Between two batches only multiples of the
-batch differ, and most of them are where a Reshape takes -1.
+A network traced for any batch computes its shapes again in every call, which costs small networks up to a third of
+their time (measured). Traced for a fixed batch, all shapes are stored numbers. Between two batches only multiples of
+the batch differ, and most of them are where a Reshape takes -1.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ BATCH = "batch"
 
 
 def join_batches(first: bytes, second: bytes) -> bytes:
-    """Give the model that equals `first` for BATCHES[0] images and `second` for BATCHES[1], for any number of them."""
+    """Return a model for any number of images: `first` is for BATCHES[0] of them and `second` for BATCHES[1]."""
     import onnx
     from onnx import numpy_helper
 
-    one, other = (with_sizes(onnx.load_from_string(each)) for each in (first, second))
+    one, other = (with_sizes(onnx.load_from_string(model)) for model in (first, second))
     values, others = (
-        {each.name: numpy_helper.to_array(each) for each in model.graph.initializer} for model in (one, other)
+        {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer} for model in (one, other)
     )
     pairs = {(here, there) for here, there in paired_inputs(one.graph, other.graph) if here in values}
     differing = {here: (values[here], others[there]) for here, there in pairs if differ(values[here], others[there])}
@@ -45,7 +45,9 @@ def with_sizes(model: Any) -> Any:
     from onnx import numpy_helper, shape_inference
 
     model = shape_inference.infer_shapes(model)
-    sizes = {each.name: [dim.dim_value for dim in each.type.tensor_type.shape.dim] for each in model.graph.value_info}
+    sizes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in model.graph.value_info
+    }
     for node in model.graph.node:
         if node.op_type == "Reshape" and all(size := sizes.get(node.output[0], [0])):
             node.input[1] = f"{node.output[0]}_size"
@@ -54,20 +56,20 @@ def with_sizes(model: Any) -> Any:
 
 
 def paired_inputs(one: Any, other: Any) -> Iterator[tuple[str, str]]:
-    """Yield the names of what stands in the same place of two graphs that are alike but for names."""
+    """Yield the names of the inputs in the same places of two graphs that differ in names only."""
     for here, there in zip(one.node, other.node, strict=True):
-        settings = [[each.SerializeToString() for each in node.attribute] for node in (here, there)]
+        settings = [[attribute.SerializeToString() for attribute in node.attribute] for node in (here, there)]
         assert here.op_type == there.op_type and settings[0] == settings[1], (here, there)
         yield from zip(here.input, there.input, strict=True)
 
 
 def differ(one: np.ndarray, other: np.ndarray) -> bool:
-    """Say whether two stored tensors differ."""
+    """Whether two stored tensors differ."""
     return one.shape != other.shape or not np.array_equal(one, other)
 
 
 class BatchWriter:
-    """Writes stored tensors that hold the batch so that they hold for any: shapes with -1 where that is possible."""
+    """Rewrites stored tensors that contain the batch for any batch: shapes with -1 where that is possible."""
 
     def __init__(self, graph: Any, differing: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
         self.graph, self.differing = graph, differing
@@ -75,7 +77,7 @@ class BatchWriter:
         self.written: dict[tuple[str, bool], str] = {}
 
     def replace(self, node: Any) -> Any:
-        """Give the node with other inputs."""
+        """Return the node with rewritten inputs."""
         for place, name in enumerate(node.input):
             if name in self.differing:
                 key = name, node.op_type == "Reshape"
@@ -85,7 +87,7 @@ class BatchWriter:
         return node
 
     def write(self, name: str, reshapes: bool) -> str:
-        """Write one tensor for any batch; give the name of what was written."""
+        """Write one tensor for any batch; return the name of what was written."""
         value, other = self.differing[name]
         if value.dtype != np.int64:
             return self.expanded(name, value, other)
@@ -98,7 +100,7 @@ class BatchWriter:
         return self.computed(name, fixed, factors)
 
     def expanded(self, name: str, value: np.ndarray, other: np.ndarray) -> str:
-        """Repeat what a tensor holds for one image."""
+        """Repeat the values that a tensor has for one image; return the name of the result."""
         assert differ(value[0], other[0]) is False and (value == value[:1]).all(), name
         factors = np.array([1] + [0] * (value.ndim - 1))
         shape = self.computed(name, np.array([0] + [1] * (value.ndim - 1)), factors)
@@ -106,7 +108,7 @@ class BatchWriter:
         return f"{name}_any"
 
     def computed(self, name: str, fixed: np.ndarray, factors: np.ndarray) -> str:
-        """Compute a shape as `fixed + factors * batch` when the model runs."""
+        """Compute a shape as `fixed + factors * batch` when the model runs; return its name."""
         if not self.made:
             self.made.append(make_node("Shape", [self.graph.input[0].name], [BATCH], start=0, end=1))
         size = BATCH
@@ -119,7 +121,7 @@ class BatchWriter:
         return f"{name}_shape"
 
     def add(self, name: str, value: np.ndarray) -> str:
-        """Add an initialiser; give its name."""
+        """Add an initialiser; return its name."""
         from onnx import numpy_helper
 
         self.graph.initializer.append(numpy_helper.from_array(value, name))

@@ -1,7 +1,7 @@
 """Small files: nothing is stored twice, computed from shapes at every start, or named at length.
 
 A traced network is full of nodes that compute shapes, and stores every table and zero point where it is used. None of
-this changes what the network computes, or how fast; but in a file of 8-bit codes it outweighs them.
+this changes what the network computes, or how fast; but in a file of 8-bit values it outweighs them.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ import numpy as np
 
 from nas.export.masks import write_masks
 
-MARKER, DOMAIN = "Quantize", "nas"  # what stands for a quantiser until `nas.export.qdq` writes it
+MARKER, DOMAIN = "Quantize", "nas"  # stands for a quantiser until `nas.export.qdq` writes it
 SMALL_BYTES = 64  # a result of this size is stored: a node that computes it takes as much
 
 
 def is_marker(node: Any) -> bool:
-    """Say whether a node of a graph stands for a quantiser."""
+    """Whether a node of a graph stands for a quantiser."""
     return node.op_type == MARKER and node.domain == DOMAIN
 
 
 def folded(model: bytes) -> bytes:
-    """Give an exported model, markers and all, with its constants folded."""
+    """Return an exported model, with its markers, and with its constants folded."""
     import onnx
 
-    found = onnx.load_from_string(model)
-    fold_constants(found)
-    return found.SerializeToString()
+    proto = onnx.load_from_string(model)
+    fold_constants(proto)
+    return proto.SerializeToString()
 
 
 def compacted(model: bytes) -> bytes:
-    """Give a model without markers with short names and indices, and equal tensors stored once."""
+    """Return a model without markers with short names and indices, and equal tensors stored once."""
     import onnx
 
-    found = onnx.load_from_string(model)
-    shorten_indices(found.graph)
-    store_once(found.graph)
-    write_masks(found.graph)
-    store_once(found.graph)
-    shorten_names(found.graph)
-    found.producer_name = found.producer_version = found.doc_string = ""
-    onnx.checker.check_model(found)
-    return found.SerializeToString()
+    proto = onnx.load_from_string(model)
+    shorten_indices(proto.graph)
+    store_once(proto.graph)
+    write_masks(proto.graph)
+    store_once(proto.graph)
+    shorten_names(proto.graph)
+    proto.producer_name = proto.producer_version = proto.doc_string = ""
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString()
 
 
 def fold_constants(model: Any) -> None:
@@ -62,7 +62,7 @@ def fold_constants(model: Any) -> None:
         stored = node.op_type == "Shape" or all(name in sizes for name in node.input if name)
         if stored and all(name in values for name in node.output):
             size = sum(values[name].nbytes for name in node.output)
-            greatest = max((sizes.get(each, 0) for each in node.input), default=0)
+            greatest = max((sizes.get(name, 0) for name in node.input), default=0)
             if node.op_type == "Constant" or size <= SMALL_BYTES or size < greatest:
                 sizes |= {name: values[name].nbytes for name in node.output}
                 graph.initializer.extend(numpy_helper.from_array(values[name], name) for name in node.output)
@@ -81,22 +81,22 @@ def constant_values(model: Any) -> dict[str, np.ndarray]:
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
     constant = {tensor.name for tensor in plain.graph.initializer}
-    found: list[str] = []
+    names: list[str] = []
     for node in plain.graph.node:
         if is_marker(node):  # no runtime knows it; shapes go through it
             node.CopyFrom(helper.make_node("Identity", node.input, node.output))
         elif node.op_type == "Shape" or constant.issuperset(filter(None, node.input)):
-            found += node.output
+            names += node.output
             constant.update(node.output)
-    if not found:
+    if not names:
         return {}
-    plain.graph.output.extend(onnx.ValueInfoProto(name=name) for name in found)
+    plain.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = ort.InferenceSession(plain.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    inputs = {each.name: np.zeros(each.shape, np.float32) for each in session.get_inputs()}
-    return dict(zip(found, session.run(found, inputs), strict=True))
+    inputs = {entry.name: np.zeros(entry.shape, np.float32) for entry in session.get_inputs()}
+    return dict(zip(names, session.run(names, inputs), strict=True))
 
 
 def shorten_indices(graph: Any) -> None:
@@ -128,22 +128,22 @@ def store_once(graph: Any) -> None:
 
 def drop_unread(graph: Any) -> None:
     """Remove, in place, the initialisers that no node reads."""
-    read = {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
+    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
 
 
 def replace_nodes(graph: Any, nodes: Iterable[Any]) -> None:
-    """Give a graph other nodes, in place."""
+    """Replace the nodes of a graph, in place."""
     kept = list(nodes)
     del graph.node[:]
     graph.node.extend(kept)
 
 
 def shorten_names(graph: Any) -> None:
-    """Give tensors between the ends of a graph names of few letters, and nodes none, in place."""
-    ends = {each.name for each in (*graph.input, *graph.output)}
+    """Shorten, in place, the names of tensors between the ends of a graph, and remove those of nodes."""
+    ends = {end.name for end in (*graph.input, *graph.output)}
     given = [name for node in graph.node for name in (*node.input, *node.output) if name and name not in ends]
     short = {name: f"{index:x}" for index, name in enumerate(dict.fromkeys(given))}
     for node in graph.node:

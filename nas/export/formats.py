@@ -1,4 +1,4 @@
-"""The formats that a network leaves in: one function each, which writes its files and names the one to load."""
+"""The formats of an exported network: one function each, which writes its files and returns the name to load."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DTYPES = {"safetensors": ("fp32",), "pt2": ("fp32",), "onnx": ("fp32", "fp16"), 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedNetwork:
-    """A network that is to leave, and an image to try it on: pixels, uint8 [h, w, 3]."""
+    """A network to export, and an image to try it on: pixels, uint8 [h, w, 3]."""
 
     model: Subnet
     architecture: Architecture
@@ -38,7 +38,7 @@ class TrainedNetwork:
 def export_program(model: Subnet) -> torch.export.ExportedProgram:
     """Export a network as a program of plain operations for 1 to MOST_IMAGES images of its size."""
     images = torch.zeros(2, 3, model.resolution, model.resolution)
-    model(images)  # what scans work out once and keep must be real tensors, not those of the export
+    model(images)  # what scans compute once and keep must be real tensors, not tensors of the export
     return torch.export.export(
         model, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=MOST_IMAGES)},)
     )
@@ -65,14 +65,14 @@ def write_pt2(network: TrainedNetwork, dtype: str, folder: Path) -> str:
 
 
 def onnx_bytes(model: Subnet, dtype: str) -> bytes:
-    """Give the ONNX file of a network, for any number of images; its input and output are float32 in any dtype."""
-    found = export_any_batch(copy.deepcopy(model), (3, model.resolution, model.resolution))
+    """Return the ONNX file of a network, for any number of images; input and output are float32 in any dtype."""
+    exported = export_any_batch(copy.deepcopy(model), (3, model.resolution, model.resolution))
     if dtype != "fp16":
-        return found
+        return exported
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    halved = convert_float_to_float16(onnx.load_from_string(found), keep_io_types=True)
+    halved = convert_float_to_float16(onnx.load_from_string(exported), keep_io_types=True)
     return bytes(halved.SerializeToString())
 
 

@@ -14,7 +14,7 @@ LEAST_BYTES = 256  # of a mask that is worth three nodes
 
 
 def write_masks(graph: Any) -> None:
-    """Replace, in place, every stored mask that lets a token see what was visited before it by its comparison."""
+    """Replace, in place, every stored mask that hides later tokens by the comparison of their steps."""
     from onnx import numpy_helper
 
     made: list[Any] = []
@@ -35,10 +35,10 @@ def write_masks(graph: Any) -> None:
 
 
 def steps_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Give the step and the segment of each token, int32 [L] each, of a mask [L, L] of 0 and -inf.
+    """Return the step and the segment of each token, int32 [L] each, of a mask [L, L] of 0 and -inf.
 
-    `mask[i, j]` has to be 0 where step i >= step j in the same segment, else -inf: None where it is not so. The
-    segments are None where there is one.
+    `mask[i, j]` must be 0 where step i >= step j in the same segment, else -inf; None for any other mask. The segments
+    are None where there is only one.
     """
     if mask.dtype != np.float32 or mask.ndim != 2 or mask.shape[0] != mask.shape[1]:
         return None
@@ -51,9 +51,9 @@ def steps_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None] | None:
 
 
 def constants(step: np.ndarray, segment: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Give what the comparison reads, by the ends of its names."""
-    found = {"step": step, "axis": np.array([1]), "seen": np.array(0, np.float32), "hidden": np.array(-np.inf, "f4")}
-    return found if segment is None else {**found, "segment": segment}
+    """Return the constants that the comparison reads, by the ends of their names."""
+    values = {"step": step, "axis": np.array([1]), "seen": np.array(0, np.float32), "hidden": np.array(-np.inf, "f4")}
+    return values if segment is None else {**values, "segment": segment}
 
 
 def comparison(name: str, segmented: bool) -> Iterator[Any]:
@@ -61,7 +61,7 @@ def comparison(name: str, segmented: bool) -> Iterator[Any]:
     from onnx import helper
 
     def node(kind: str, inputs: str, output: str) -> Any:
-        return helper.make_node(kind, [f"{name}_{each}" for each in inputs.split()], [f"{name}_{output}".rstrip("_")])
+        return helper.make_node(kind, [f"{name}_{end}" for end in inputs.split()], [f"{name}_{output}".rstrip("_")])
 
     yield node("Unsqueeze", "step axis", "row_step")
     yield node("GreaterOrEqual", "row_step step", "earlier")

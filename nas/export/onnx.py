@@ -23,7 +23,8 @@ LAST_LEGACY_OPSET = 20  # which 4-bit weights need: they end in opset 21
 def export_onnx(module: nn.Module, shape: Shape, **written: Any) -> bytes:
     """Export `module` for inputs of `shape` (batch first, fixed) as ONNX with input `images` and output `logits`.
 
-    Where it quantises, the file holds codes and Q/DQ pairs; `written`: see `nas.export.qdq.write_qdq`.
+    Where it quantises, the file holds integer values and Q/DQ pairs. `written` are options of
+    `nas.export.qdq.write_qdq`.
     """
     return compacted(write_qdq(trace_onnx(module, shape), **written))
 
@@ -35,7 +36,7 @@ def export_any_batch(module: nn.Module, image: tuple[int, ...], **written: Any) 
 
 
 def trace_onnx(module: nn.Module, shape: Shape) -> bytes:
-    """Trace `module` for inputs of a fixed shape; markers stand where it quantises.
+    """Trace `module` for inputs of a fixed shape, with markers where it quantises.
 
     The legacy exporter is used on purpose: 0.03 s per block against seconds.
     """

@@ -40,7 +40,7 @@ def run_onnx(file: Path) -> Callable[[Any], Any]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    (name,) = (each.name for each in session.get_inputs())
+    (name,) = (entry.name for entry in session.get_inputs())
     return lambda images: session.run(None, {name: images})[0]
 
 

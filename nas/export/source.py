@@ -51,22 +51,22 @@ def write_source(program: ExportedProgram, identity: str, titles: Sequence[str])
 
 
 def model_name(identity: str) -> str:
-    """Name a network as timm is to know it."""
+    """Return the name of a network in timm."""
     return f"subnet_{identity}"
 
 
 def tensors_of(program: ExportedProgram) -> dict[str, Tensor]:
-    """Give the tensors of an exported network by name: its weights, and as `constants.N` what its forward made once."""
+    """Return the tensors of an exported network by name: its weights, and its constants as `constants.N`."""
     known = {**program.state_dict, **program.constants}
-    found = {}
+    tensors = {}
     for spec in program.graph_signature.input_specs:
         if spec.target is not None:
-            found[tensor_names(program)[spec.arg.name]] = known[spec.target].detach()
-    return found
+            tensors[tensor_names(program)[spec.arg.name]] = known[spec.target].detach()
+    return tensors
 
 
 def tensor_names(program: ExportedProgram) -> dict[str, str]:
-    """Map the names of a graph's inputs that are tensors of the network to the names of these."""
+    """Map the names of a graph's inputs that are tensors of the network to the names of these tensors."""
     lifted = list(program.constants)
     return {
         spec.arg.name: spec.target if spec.target in program.state_dict else f"constants.{lifted.index(spec.target)}"
@@ -76,9 +76,9 @@ def tensor_names(program: ExportedProgram) -> dict[str, str]:
 
 
 def split_layers(program: ExportedProgram) -> list[Layer]:
-    """Give the operations by layer, without conversions to the same dtype, and checks that an export leaves behind.
+    """Return the operations by layer, without conversions to the same dtype and the checks that an export adds.
 
-    Such a conversion gives the tensor itself; of one that layers share, it would stand in for the others' own.
+    Such a conversion returns the tensor itself. If layers share a tensor, its one conversion would belong to one layer.
     """
     graph = copy.deepcopy(program.graph_module).graph
     for node in graph.find_nodes(op="call_function", target=torch.ops.aten.to.dtype):
@@ -96,17 +96,17 @@ def split_layers(program: ExportedProgram) -> list[Layer]:
 
 
 def layer_of(node: Node) -> int | None:
-    """Tell which layer of the network an operation belongs to, where the export says so."""
+    """Return the layer of the network that an operation belongs to, or None where the export does not record it."""
     paths = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
-    found = [match for match in map(LAYER.search, paths) if match]
-    return int(found[0][1]) if found else None
+    matches = [match for match in map(LAYER.search, paths) if match]
+    return int(matches[0][1]) if matches else None
 
 
 def ends_of(layer: Layer, names: dict[str, str]) -> tuple[str, str]:
-    """Name the one value that a layer takes from the one before it, and the one it gives."""
+    """Return the names of the one value that a layer takes from the layer before it, and of the one it returns."""
     own = set(layer.nodes)
-    needed = (each for node in layer.nodes for each in node.all_input_nodes)
-    (taken,) = {each.name for each in needed if each not in own and each.name not in names}
+    inputs = (source for node in layer.nodes for source in node.all_input_nodes)
+    (taken,) = {source.name for source in inputs if source not in own and source.name not in names}
     (given,) = {node.name for node in layer.nodes if any(user not in own for user in node.users)}
     return taken, given
 
@@ -141,7 +141,7 @@ def write_value(value: Any, near: str, names: dict[str, str]) -> str:
     if isinstance(value, torch.device):
         return f"{near}.device"
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(write_value(each, near, names) for each in value)}]"
+        return f"[{', '.join(write_value(item, near, names) for item in value)}]"
     if isinstance(value, float) and value in (float("inf"), -float("inf")):
         return f'float("{value}")'
     written = (bool, int, float, str, torch.dtype, torch.layout, torch.memory_format)

@@ -11,7 +11,7 @@ from onnx import TensorProto, numpy_helper
 from nas.errors import NasError
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.export.onnx import export_onnx
-from nas.export.qdq import FINER, SAFE_CODES, write_qdq
+from nas.export.qdq import FINER, SAFE_8_BIT, write_qdq
 from nas.hardware.backends.onnxruntime import needs_precise_kernels
 from nas.hardware.device import CPUINFO
 from nas.nn.biases import round_biases
@@ -230,9 +230,9 @@ def test_with_a_reduced_range_no_codes_saturate_in_pairs_of_16_bits(kind, bits, 
 
 def test_safe_codes_do_not_saturate_and_two_more_would():
     codes = np.full(2, 255)
-    for weight in (SAFE_CODES, -SAFE_CODES):
+    for weight in (SAFE_8_BIT, -SAFE_8_BIT):
         assert sums_of_pairs(codes, np.full(2, weight)) == 2 * 255 * weight
-    assert sums_of_pairs(codes, np.full(2, SAFE_CODES + 2)) != 2 * 255 * (SAFE_CODES + 2)
+    assert sums_of_pairs(codes, np.full(2, SAFE_8_BIT + 2)) != 2 * 255 * (SAFE_8_BIT + 2)
 
 
 @pytest.mark.parametrize(
@@ -263,5 +263,5 @@ def test_with_a_reduced_range_the_finer_codes_of_four_bits_do_not_saturate_eithe
     scalars = [numpy_helper.to_array(each) for each in onnx.load_from_string(reduced).graph.initializer]
     factors = {int(each) for each in scalars if each.dtype == np.int32 and each.ndim == 0}
     assert len(factors) == 1
-    assert 7 * factors.pop() <= SAFE_CODES
+    assert 7 * factors.pop() <= SAFE_8_BIT
     np.testing.assert_array_equal(*(run_onnx(model, images, optimised=False) for model in (whole, reduced)))

@@ -71,5 +71,5 @@ def spearman(x: Array, y: Array, draws: NDArray[np.integer[Any]]) -> Array:
 
 
 def ratio(part: Array, whole: Array) -> Array:
-    """Divide; 0 where there is nothing to divide by."""
+    """Return part / whole; 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -154,7 +154,7 @@ class Loop:
 
     @property
     def num_planned(self) -> int:
-        """Number of evaluations that are made or under way."""
+        """Return the number of evaluations that are made or under way."""
         return len(self.evaluations) + sum(batch.size for batch in self.under_way)
 
     def begin(self, genomes: np.ndarray) -> None:

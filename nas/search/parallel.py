@@ -153,7 +153,7 @@ class Pool:
         return map(self.fetch, numbers)
 
     def hand_out(self) -> None:
-        """Give waiting jobs to idle actors."""
+        """Send waiting jobs to idle actors."""
         while self.waiting and self.idle:
             number, actor = self.waiting.popleft(), self.idle.pop(0)
             self.running[actor.evaluate.remote(self.jobs[number])] = (actor, number)

@@ -68,7 +68,7 @@ class Tpe:
         return key
 
     def tell(self, genomes: np.ndarray, costs: np.ndarray, violations: np.ndarray) -> None:
-        """Tell optuna the costs of feasible genomes, of its own samples and of others; failures as such."""
+        """Pass the costs of feasible genomes to optuna, its own samples and others, and failures as failures."""
         self.seen.update(as_tuples(genomes))
         fails = self.optuna.trial.TrialState.FAIL
         for genome, cost, excess in zip(as_tuples(genomes), costs.tolist(), violations.tolist(), strict=True):

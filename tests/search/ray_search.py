@@ -23,11 +23,11 @@ BUDGET = 50
 
 
 def accuracies(candidates):
-    return [sum((i + 1) * gene * (gene - 1.3) for i, gene in enumerate(each)) / 100 for each in candidates]
+    return [sum((i + 1) * gene * (gene - 1.3) for i, gene in enumerate(candidate)) / 100 for candidate in candidates]
 
 
 def lengths(candidates):
-    return [float(sum(each)) for each in candidates]
+    return [float(sum(candidate)) for candidate in candidates]
 
 
 def count(candidate, stage):
@@ -45,7 +45,7 @@ def run(accuracy, **changes):
 
 
 def evaluations_of(result):
-    return [[list(each.genome), dict(each.metrics)] for each in result.evaluations]
+    return [[list(evaluation.genome), dict(evaluation.metrics)] for evaluation in result.evaluations]
 
 
 def watched(folder, deadly, num_nodes):

@@ -49,11 +49,11 @@ def test_a_design_is_feasible_unseen_and_spread_over_the_range(limit):
     assert len(set(as_tuples(design))) == 12
     assert not set(as_tuples(design)) & seen
     assert np.array_equal(design, canonical(SPACE, design))
-    found = np.sort(sizes(as_tuples(design)))
+    spread = np.sort(sizes(as_tuples(design)))
     top = 24.0 if limit is None else limit
-    assert found[-1] == top
-    assert found[0] <= 0.15 * top
-    assert np.diff(found).max() < 0.35 * top
+    assert spread[-1] == top
+    assert spread[0] <= 0.15 * top
+    assert np.diff(spread).max() < 0.35 * top
 
 
 def test_without_a_cheap_objective_a_design_spreads_over_the_genes():

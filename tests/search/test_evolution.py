@@ -31,10 +31,10 @@ def test_it_finds_the_front_of_what_is_feasible():
     costs, excess = assess(everything)
     feasible = everything[excess == 0]
     front = set(as_tuples(feasible[non_dominated(costs[excess == 0])]))
-    found, _, found_excess = run()
+    genomes, _, excess = run()
     assert len(everything) == 1093
-    assert (found_excess == 0).all()
-    assert len(front & set(as_tuples(found))) >= 0.8 * len(front)
+    assert (excess == 0).all()
+    assert len(front & set(as_tuples(genomes))) >= 0.8 * len(front)
 
 
 def test_genomes_are_canonical_distinct_and_unseen_and_their_costs_are_theirs():
@@ -105,7 +105,7 @@ def test_the_infeasible_survive_after_all_feasible_and_by_their_violation(costs,
 def test_crowding_keeps_the_ends_of_a_front_and_counts_the_gaps():
     costs = np.array([[0.0, 10.0], [1.0, 6.0], [2.0, 5.0], [10.0, 0.0], [20.0, 20.0]])
     ranks = np.array([0, 0, 0, 0, 1])
-    found = crowding(costs, ranks)
-    assert np.isinf(found[[0, 3, 4]]).all()
-    assert found[1] == (2.0 - 0.0) / 20 + (10.0 - 5.0) / 20
-    assert found[2] == (10.0 - 1.0) / 20 + (6.0 - 0.0) / 20
+    distances = crowding(costs, ranks)
+    assert np.isinf(distances[[0, 3, 4]]).all()
+    assert distances[1] == (2.0 - 0.0) / 20 + (10.0 - 5.0) / 20
+    assert distances[2] == (10.0 - 1.0) / 20 + (6.0 - 0.0) / 20

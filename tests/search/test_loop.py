@@ -178,7 +178,10 @@ def test_a_search_interrupted_anywhere_and_resumed_equals_one_never_interrupted(
 
 def repr_without_seconds(result):
     """Everything a result holds, as text, in which NaN equals NaN."""
-    rows = [(each.genome, each.candidate, sorted(each.metrics.items())) for each in result.evaluations]
+    rows = [
+        (evaluation.genome, evaluation.candidate, sorted(evaluation.metrics.items()))
+        for evaluation in result.evaluations
+    ]
     history, front = result.hypervolume_history, genomes_of(result.front)
     return repr((rows, front, history, result.reference_point, result.num_asked, result.num_infeasible))
 
@@ -255,12 +258,12 @@ def test_failed_evaluations_are_recorded_count_and_never_reach_the_front(algorit
     result = run(
         objectives=(Objective("accuracy", "max", sometimes_failing, expensive=True), LATENCY), algorithm=algorithm
     )
-    failed = [each for each in result.evaluations if each.failed]
+    failed = [evaluation for evaluation in result.evaluations if evaluation.failed]
     assert len(result.evaluations) == len(MEMBERS)
     assert 0 < len(failed) == result.num_failed
-    assert all(math.isnan(each.metrics["accuracy"]) and each.candidate[-1] == 1 for each in failed)
+    assert all(math.isnan(evaluation.metrics["accuracy"]) and evaluation.candidate[-1] == 1 for evaluation in failed)
     assert result.front
-    assert not any(each.failed for each in result.front)
+    assert not any(evaluation.failed for evaluation in result.front)
     assert all(math.isfinite(volume) for _, volume in result.hypervolume_history)
 
 
@@ -289,7 +292,7 @@ def test_hypervolume_never_falls_ends_at_the_fronts_and_uses_one_reference_point
     numbers, volumes = zip(*result.hypervolume_history, strict=True)
     assert numbers == (*range(4, 40, 4), 40)  # halves of a batch, as long as little is known
     assert list(volumes) == sorted(volumes)
-    costs = [(-each.metrics["accuracy"], each.metrics["latency_ms"]) for each in result.front]
+    costs = [(-evaluation.metrics["accuracy"], evaluation.metrics["latency_ms"]) for evaluation in result.front]
     assert volumes[-1] == pytest.approx(hypervolume(np.array(costs), [-0.4, 12.0]))
     assert result.reference_point == {"accuracy": 0.4, "latency_ms": 12.0}
 
@@ -302,7 +305,7 @@ def test_batches_are_halves_until_enough_is_known(monkeypatch):
 
 def test_the_default_reference_point_lies_a_tenth_of_the_range_beyond_the_first_batch():
     result = run(budget=20, batch=5)
-    first = [each.metrics for each in result.evaluations[:5]]
+    first = [evaluation.metrics for evaluation in result.evaluations[:5]]
     high, low = max(m["accuracy"] for m in first), min(m["accuracy"] for m in first)
     slow, fast = max(m["latency_ms"] for m in first), min(m["latency_ms"] for m in first)
     expected = {"accuracy": low - 0.1 * (high - low), "latency_ms": slow + 0.1 * (slow - fast)}
@@ -311,7 +314,7 @@ def test_the_default_reference_point_lies_a_tenth_of_the_range_beyond_the_first_
 
 
 def test_the_front_begins_with_the_best_of_the_first_objective():
-    values = [each.metrics["accuracy"] for each in run().front]
+    values = [evaluation.metrics["accuracy"] for evaluation in run().front]
     assert values == sorted(values, reverse=True)
 
 
@@ -357,7 +360,7 @@ def test_with_batches_ahead_the_result_depends_on_nobodys_haste_and_survives_a_k
     assert repr_without_seconds(run(algorithm=algorithm, budget=30, batch=4, ahead=3, workers=eager)) == (
         repr_without_seconds(whole)
     )
-    known = {each.genome: each.metrics for each in whole.evaluations[:13]}
+    known = {evaluation.genome: evaluation.metrics for evaluation in whole.evaluations[:13]}
     again = run(algorithm=algorithm, budget=30, batch=4, ahead=3, known=known)
     assert repr_without_seconds(again) == repr_without_seconds(whole)
 
@@ -369,5 +372,5 @@ def test_batches_ahead_are_begun_before_the_oldest_is_complete():
         begun.append(len(jobs))
         return one_by_one([ACCURACY], iter(range(10**6)).__next__)(jobs)
 
-    run(batch=4, ahead=2, budget=16, workers=workers, record=lambda each: recorded.append(len(begun)))
+    run(batch=4, ahead=2, budget=16, workers=workers, record=lambda evaluation: recorded.append(len(begun)))
     assert recorded[0] == 3  # the first evaluation is recorded when three batches have begun

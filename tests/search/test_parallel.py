@@ -83,7 +83,7 @@ def outcome_of(job):
 
 
 def jobs_of(*candidates):
-    return [Job(each, {}, {}, None) for each in candidates]
+    return [Job(candidate, {}, {}, None) for candidate in candidates]
 
 
 def test_outcomes_come_in_the_order_of_their_jobs_and_later_jobs_begin_before_the_first_are_fetched(monkeypatch):
@@ -103,11 +103,11 @@ def test_a_job_that_kills_worker_after_worker_has_failed_and_the_others_go_on(mo
         return RayActorError() if job.candidate == 1 else outcome_of(job)
 
     fake, said = Fake(monkeypatch, answer), []
-    found = list(pool_of(fake, 2, said).submit(jobs_of(0, 1, 2)))
-    assert [found[0], found[2]] == [outcome_of(job) for job in jobs_of(0, 2)]
-    assert math.isnan(found[1].values["accuracy"]) and found[1].values["accuracy_share"] == 0.0
+    outcomes = list(pool_of(fake, 2, said).submit(jobs_of(0, 1, 2)))
+    assert [outcomes[0], outcomes[2]] == [outcome_of(job) for job in jobs_of(0, 2)]
+    assert math.isnan(outcomes[1].values["accuracy"]) and outcomes[1].values["accuracy_share"] == 0.0
     assert said == ["note: 1 has killed 3 workers and counts as failed"]
-    assert [getattr(each, "candidate", None) for each in fake.called].count(1) == 3
+    assert [getattr(job, "candidate", None) for job in fake.called].count(1) == 3
 
 
 def test_a_search_ends_where_every_job_kills_its_workers(monkeypatch):
@@ -154,7 +154,7 @@ def test_it_is_said_once_that_no_worker_has_started(monkeypatch):
 
 def test_a_search_that_evaluates_nothing_new_starts_no_ray():
     whole = run(raced())
-    known = {each.genome: each.metrics for each in whole.evaluations}
+    known = {evaluation.genome: evaluation.metrics for evaluation in whole.evaluations}
     with ray_workers([raced()], 2) as workers:
         assert run(raced(), known=known, workers=workers) == whole
         assert list(workers([])) == []

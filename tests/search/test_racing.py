@@ -62,14 +62,18 @@ def outcome_of(expensive, candidate, rivals, counted=(), signs=None):
 
 
 def values_of(evaluations):
-    return {(each.genome, each.metrics["accuracy"], each.metrics["cost"]) for each in evaluations}
+    return {
+        (evaluation.genome, evaluation.metrics["accuracy"], evaluation.metrics["cost"]) for evaluation in evaluations
+    }
 
 
 def test_a_race_finds_the_front_of_complete_evaluations_with_less_work():
     counter = Counter()
     result, complete = run(raced(counter)), run(FULL)
     assert values_of(result.front) == values_of(complete.front)
-    assert [each.genome for each in result.evaluations] == [each.genome for each in complete.evaluations]
+    assert [evaluation.genome for evaluation in result.evaluations] == [
+        evaluation.genome for evaluation in complete.evaluations
+    ]
     assert 0.3 < result.saved_share < 1
     assert result.saved_share == pytest.approx(1 - counter.items / (100 * SPLIT))
     assert complete.saved_share == 0
@@ -77,17 +81,17 @@ def test_a_race_finds_the_front_of_complete_evaluations_with_less_work():
 
 def test_every_member_of_the_front_has_seen_the_whole_split():
     result = run(raced(Counter()))
-    assert all(each.metrics["accuracy_share"] == 1 for each in result.front)
-    assert any(each.metrics["accuracy_share"] < 1 for each in result.evaluations)
+    assert all(evaluation.metrics["accuracy_share"] == 1 for evaluation in result.front)
+    assert any(evaluation.metrics["accuracy_share"] < 1 for evaluation in result.evaluations)
 
 
 def test_what_was_stopped_is_dominated_by_a_complete_evaluation():
     result = run(raced(Counter()))
-    for each in result.evaluations:
-        if each.metrics["accuracy_share"] < 1:
+    for evaluation in result.evaluations:
+        if evaluation.metrics["accuracy_share"] < 1:
             assert any(
-                accuracies([other.candidate])[0] >= each.metrics["accuracy"]
-                and other.metrics["cost"] <= each.metrics["cost"]
+                accuracies([other.candidate])[0] >= evaluation.metrics["accuracy"]
+                and other.metrics["cost"] <= evaluation.metrics["cost"]
                 for other in result.front
             )
 
@@ -95,7 +99,7 @@ def test_what_was_stopped_is_dominated_by_a_complete_evaluation():
 def test_the_first_batch_has_no_rivals_and_is_seen_whole():
     result = run(raced(Counter()), batch=10)
     assert all(
-        each.metrics["accuracy_share"] == 1 for each in result.evaluations[:5]
+        evaluation.metrics["accuracy_share"] == 1 for evaluation in result.evaluations[:5]
     )  # half a batch, as nothing is known
 
 
@@ -103,10 +107,12 @@ def test_a_race_resumed_from_its_record_equals_one_never_interrupted():
     whole = run(raced(Counter()), algorithm="nsga2", batch=7)
     for k in (1, 20, 63):
         counter = Counter()
-        known = {each.genome: each.metrics for each in whole.evaluations[:k]}
+        known = {evaluation.genome: evaluation.metrics for evaluation in whole.evaluations[:k]}
         resumed = run(raced(counter), algorithm="nsga2", batch=7, known=known)
         assert resumed == whole
-        assert not {candidate for candidate, _ in counter.calls} & {each.candidate for each in whole.evaluations[:k]}
+        assert not {candidate for candidate, _ in counter.calls} & {
+            evaluation.candidate for evaluation in whole.evaluations[:k]
+        }
 
 
 def test_a_lone_candidate_is_counted_stage_by_stage_to_the_end_and_a_beaten_one_stops():
@@ -137,7 +143,7 @@ def test_a_share_to_be_made_small_is_raced_from_below():
 
     error = Objective("error", "min", lambda cs: [1 - a for a in accuracies(cs)], True, stages=Stages(SHARES, count))
     result = search(Hundred(), objectives=[error, CHEAP], budget=100, algorithm="random")
-    assert {each.genome for each in result.front} == {each.genome for each in run(FULL).front}
+    assert {evaluation.genome for evaluation in result.front} == {evaluation.genome for evaluation in run(FULL).front}
     assert result.saved_share > 0.3
 
 

@@ -34,7 +34,9 @@ MACS, PARAMS = Objective("macs", "min", macs), Objective("num_params", "min", pa
 
 def brute_force(objectives, limit):
     candidates = [SPACE.decode(genome) for genome in EVERYTHING]
-    costs = np.array([[each.sign * value for value in each.evaluate(candidates)] for each in objectives]).T
+    costs = np.array(
+        [[objective.sign * value for value in objective.evaluate(candidates)] for objective in objectives]
+    ).T
     feasible = np.array(params(candidates)) <= limit
     return set(as_tuples(EVERYTHING[feasible][non_dominated(costs[feasible])]))
 
@@ -55,7 +57,7 @@ def test_the_exact_front_is_found_within_the_number_of_architectures(algorithm, 
     result = search(
         SPACE, objectives=watching, constraints=constraints, algorithm=algorithm, budget=SPACE.size, batch=8
     )
-    assert {each.genome for each in result.front} == brute_force(objectives, limit)
+    assert {evaluation.genome for evaluation in result.front} == brute_force(objectives, limit)
     assert len(evaluated) == len(set(evaluated)) == len(result.evaluations)
     assert max(params(evaluated)) <= limit
     assert result.num_asked == SPACE.size == 48

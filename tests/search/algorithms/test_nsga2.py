@@ -23,7 +23,7 @@ def test_a_tenth_of_a_space_with_inactive_genes_holds_most_of_its_front():
             space, objectives=space.objectives, algorithm="nsga2", budget=328, seed=seed, reference=reference
         )
         assert len(members) == 3280
-        shares.append(len(front & {each.genome for each in result.evaluations}) / len(front))
+        shares.append(len(front & {evaluation.genome for evaluation in result.evaluations}) / len(front))
         volumes.append(result.hypervolume_history[-1][1] / hypervolume(costs, corner))
     assert np.median(shares) > 0.6
     assert min(volumes) > 0.95

@@ -118,7 +118,9 @@ def test_the_number_of_threads_of_the_linear_algebra_changes_nothing():
     genomes = []
     for threads in (1, 2):
         with threadpool_limits(threads, "blas"):
-            genomes.append([each.genome for each in search(space, objectives=space.objectives, budget=60).evaluations])
+            genomes.append(
+                [evaluation.genome for evaluation in search(space, objectives=space.objectives, budget=60).evaluations]
+            )
     assert genomes[0] == genomes[1]
 
 

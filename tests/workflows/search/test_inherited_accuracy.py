@@ -39,8 +39,8 @@ def test_a_subnet_is_taken_out_once_for_a_race_and_not_again_for_what_is_known(w
     from nas.evaluation.activation_cache import SubnetCounts
 
     taken = []
-    take_out = SubnetCounts.take_out
-    monkeypatch.setattr(SubnetCounts, "take_out", lambda *args: taken.append(args[1]) or take_out(*args))
+    take_out = SubnetCounts.extract
+    monkeypatch.setattr(SubnetCounts, "extract", lambda *args: taken.append(args[1]) or take_out(*args))
     judge = InheritedAccuracy(Run(RUN), RACED)
     workers = judge.remembering(one_by_one([judge.objective], lambda: 0.0))
     jobs = [Job(each, {}, SIGNS, np.empty((0, 1))) for each in some]

@@ -232,7 +232,7 @@ def resolve(dotted: str) -> Any:
 def described_packages() -> dict[str, set[str]]:
     """Return, for every package in the tree of docs/ARCHITECTURE.md, the words that describe it; `nas` is the start."""
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    (tree,) = re.findall(r"^```\n(nas/\n.*?)\n\nsearch_spaces/", text, re.DOTALL | re.MULTILINE)
+    (tree,) = re.findall(r"^```\n(nas/\n.*?)\n\nnas/shipped_files/", text, re.DOTALL | re.MULTILINE)
     top, *rest = re.split(r"^  ((?:\w+/)+)", tree, flags=re.MULTILINE)
     parts = {"nas": top, **{f"nas/{name.rstrip('/')}": part for name, part in zip(rest[::2], rest[1::2], strict=True)}}
     return {name: set(re.findall(r"\w+", part)) for name, part in parts.items()}

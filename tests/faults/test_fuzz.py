@@ -20,7 +20,8 @@ from nas.config import TrainingOptions, make_settings, parse_overrides, read_con
 from nas.errors import NasError
 from nas.files import read_json, read_jsonl, sealed
 from nas.hardware.table.latency_table import LatencyTable
-from nas.run.evaluations import checked_row, counted_of, front_of, metrics_of, read_evaluations
+from nas.run.evaluations import evaluation_of, metrics_of, read_evaluations
+from nas.search.evaluation_row import COLUMNS, front_of
 from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
 from nas.space.search_space import SearchSpace, parse_space
@@ -160,18 +161,15 @@ def read_architecture(text: str) -> None:
 
 def replay(text: str) -> None:
     """Do with evaluations.jsonl what `nas search --resume`, and with one row what a front's readers do."""
-    folder = file_of(text, "evaluations.jsonl").parent
-    rows = read_evaluations(folder, repair=True)
+    path = file_of(text, "evaluations.jsonl")
+    rows = read_evaluations(path, repair=True)
     metrics_of(rows, toy())
-    counted_of(rows)
     front_of(rows)
-    assert read_jsonl(folder / "evaluations.jsonl") == rows
+    assert len(read_jsonl(path)) == len(rows)
 
 
 @cache
 def good_row() -> dict[str, Any]:
-    from nas.run.evaluations import COLUMNS
-
     architecture = toy().largest()
     row = dict.fromkeys(COLUMNS, 1.0) | {"id": architecture.id, "provenance": "measured", "feasible": True}
     row |= {"architecture": architecture.to_json(), "resolution": architecture.resolution, "latency_measured_ms": None}
@@ -224,7 +222,7 @@ def readers() -> dict[str, tuple[Callable[[Any], Any], Callable[[], st.SearchStr
         "evaluations": (replay, journals),
         "json": (lambda text: read_json(file_of(text, "run.json")), lambda: spoiled(sealed('{"seed": 1, "a": [1]}'))),
         "front-row": (
-            lambda row: checked_row(read_json(file_of(json.dumps(row), "row.json"))),
+            lambda row: evaluation_of(read_json(file_of(json.dumps(row), "row.json"))),
             lambda: with_wrong_value(good_row()),
         ),
         "config": (read_settings, lambda: spoiled(CONFIG)),

@@ -157,17 +157,17 @@ def read_object(text: str, source: str, remedy: str = REMEDY) -> Stored:
     `NasError` with `source` and `remedy` for whatever else comes in.
     """
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise NasError(f"{source} is not JSON: {error}", remedy) from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise NasError(f"{source} is not a JSON object", remedy)
     start = text.rfind(f'"{CHECKSUM}"')
     seal = SEAL.fullmatch(text, start) if start >= 0 else None
     if seal and seal[1] != checksum(text[:start].rstrip().removesuffix(",")):
         raise NasError(f"{source} is damaged or was changed by hand: its checksum differs", remedy)
-    found.pop(CHECKSUM, None)
-    return named(found, source)
+    content.pop(CHECKSUM, None)
+    return named(content, source)
 
 
 def named(value: Any, source: str) -> Any:
@@ -230,13 +230,13 @@ def read_csv(path: Path, numbers: Collection[str] = ()) -> list[dict[str, Any]]:
         rows = list(csv.DictReader(lines, strict=True))
         if any(None in row or None in row.values() for row in rows) or not "".join(lines[-1:]).endswith("\n"):
             raise ValueError("a row has too few or too many cells, or the last one no end")
-        found = [
+        values = [
             {name: (float(text) if name in numbers else text) if text else None for name, text in row.items()}
             for row in rows
         ]
     except (ValueError, TypeError, csv.Error) as error:
         raise NasError(f"{path} is damaged: {error}", "Run the command that writes it again") from error
-    return named(found, str(path))
+    return named(values, str(path))
 
 
 @contextmanager
@@ -273,7 +273,7 @@ def remove_left_over(run: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Say whether there is a process of this number on this machine."""
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

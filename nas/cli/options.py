@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.errors import UsageError
+from nas.files import JsonObject
 from nas.units import format_seconds
 
 Run = Annotated[Path | None, typer.Option("--run", help="The run's folder; default: the newest under runs/.")]
@@ -46,7 +47,7 @@ def console_of(quiet: bool) -> Any:
     return Console(quiet)
 
 
-def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+def give(result: JsonObject, as_json: bool, lines: list[str]) -> None:
     """Print a command's result: JSON, or its last lines for a person."""
     if as_json:
         print(json.dumps(result, default=str))
@@ -54,7 +55,7 @@ def give(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
         print("\n".join(lines))
 
 
-def give_plan(plan: Callable[[Any, Any], dict[str, Any]], request: Any, as_json: bool, quiet: bool) -> None:
+def give_plan(plan: Callable[[Any, Any], JsonObject], request: Any, as_json: bool, quiet: bool) -> None:
     """Print what a command would do with its request, and how long it would take."""
     console = console_of(quiet)
     console.say("rehearsing; nothing is written")
@@ -71,9 +72,9 @@ def described(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
         if isinstance(value, Mapping) and value and name not in PASTED:
             yield f"{indent}{name}"
             yield from described(value, f"{indent}  ")
-        elif isinstance(value, list) and all(isinstance(each, str) for each in value) and len(", ".join(value)) > 100:
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value) and len(", ".join(value)) > 100:
             yield f"{indent}{name}"
-            yield from (f"{indent}  {each}" for each in value)
+            yield from (f"{indent}  {item}" for item in value)
         else:
             yield f"{indent}{name}: {in_words(value)}"
 
@@ -82,7 +83,7 @@ def in_words(value: Any) -> str:
     """Write one fact: numbers with four digits, lists with commas, structures as JSON."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, list) and all(isinstance(each, str | int) for each in value):
+    if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, Mapping | list):
         return json.dumps(value, default=str) if value else "none"

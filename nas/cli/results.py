@@ -118,7 +118,7 @@ def show_command(
     """
     from nas.workflows.show import show
 
-    asked = {"model": model, "batch": batch, "dtype": dtype}
-    given = {option: value for option, value in asked.items() if value is not None}
+    options = {"model": model, "batch": batch, "dtype": dtype}
+    given = {option: value for option, value in options.items() if value is not None}
     result = show(thing, name, now=datetime.now(), **given)
     give(result, as_json, list(described(result)))

@@ -65,9 +65,9 @@ def profile_command(
 
         give_plan(plan_profile, request, as_json, quiet)
         return
-    found = profile_device(request, console_of(quiet))
-    give(found, as_json, [*profile_lines(found), f"next: nas search --device {here.name} --max-latency 1ms"])
-    if not found["passed"]:
+    outcome = profile_device(request, console_of(quiet))
+    give(outcome, as_json, [*profile_lines(outcome), f"next: nas search --device {here.name} --max-latency 1ms"])
+    if not outcome["passed"]:
         raise CheckFailed("the table predicts whole networks badly: measure again when the machine is quieter")
 
 
@@ -138,9 +138,9 @@ def search_command(
         racing=racing,
         table=TableChoice(backend=backend, dtype=dtype, batch=batch),
     )
-    found = FoundRun.find(run)
+    folder = FoundRun.find(run)
     request = SearchRequest(
-        run=found.path,
+        run=folder.path,
         devices=device,
         settings=settings,
         measured_only=measured_only,
@@ -154,7 +154,7 @@ def search_command(
         return
     from nas.workflows.search.command import search, search_lines
 
-    files = {f"search/{name}": found.search(name).evaluations_path for name in device}
-    with tracked(track, found.path, files, resume):
+    files = {f"search/{name}": folder.search(name).evaluations_path for name in device}
+    with tracked(track, folder.path, files, resume):
         outcome = search(request, console_of(quiet))
     give(outcome.to_json(), as_json, [*search_lines(outcome), "next: nas finetune --pick best"])

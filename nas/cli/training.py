@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ from nas.cli.options import (
     give,
     give_plan,
 )
+from nas.files import JsonObject
 
 
 def train_supernet_command(
@@ -55,7 +56,7 @@ def train_supernet_command(
     from nas.tracking import tracked
     from nas.workflows.requests import RayWorkers, TrainRequest
 
-    options: dict[str, Any] = {}
+    options: JsonObject = {}
     if config is not None or resume:
         options = read_config(config if config is not None else FoundRun.find(run).config_path)
     given = {"space": space, "data": data, "seed": seed}
@@ -211,7 +212,7 @@ def audit_command(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say how far the numbers can be trusted: inherited against stand-alone accuracy, table against whole networks.
+    """Return how far the numbers can be trusted: inherited against stand-alone accuracy, table against whole networks.
 
     Killed, it goes on when it is started again. Exit code 4: the order may be chance (the 95 % interval of Kendall's
     tau begins at 0 or below), or the latency table failed its validation.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 from nas.export.parity import Parity
+from nas.files import JsonObject
 from nas.space.architecture import Architecture
 
 Settings = Mapping[str, object]  # of a recipe, by name, in JSON types
@@ -31,7 +31,7 @@ class TrainingDescription:
     base_settings: Settings | None = None
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TrainingDescription:
+    def from_json(cls, data: JsonObject) -> TrainingDescription:
         """Read the fields from those of model.json."""
         return cls(
             **{name: data[name] for name in ("data", "start", "epochs", "images", "recipe", "settings", "seed")},
@@ -50,7 +50,7 @@ class BitsDescription:
     file_bytes: int  # of its ONNX file
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BitsDescription:
+    def from_json(cls, data: JsonObject) -> BitsDescription:
         """Read the fields from those of model.json."""
         return cls(**{field.name: data[field.name] for field in fields(cls)})
 
@@ -89,7 +89,7 @@ class ModelDescription:
         return self.architecture.resolution
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ModelDescription:
+    def from_json(cls, data: JsonObject) -> ModelDescription:
         """Read the content of model.json, of an exported network too."""
         accuracies = ("inherited_accuracy", "validation_accuracy", "accuracy")
         sizes = ("num_params", "macs", "size_bytes")
@@ -103,7 +103,7 @@ class ModelDescription:
             **{name: data[name] for name in (*accuracies, "latency_ms", "provenance", *sizes)},
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the content of model.json, in its order."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         measured = {name: value for name, value in own.items() if name not in ("architecture", "training", "bits")}
@@ -127,11 +127,11 @@ class Preprocessing:
     resize: str
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Preprocessing:
+    def from_json(cls, data: JsonObject) -> Preprocessing:
         """Read a part of model.json."""
         return cls(mean=tuple(data["mean"]), std=tuple(data["std"]), resize=data["resize"])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the part of model.json."""
         return {"mean": list(self.mean), "std": list(self.std), "resize": self.resize}
 
@@ -150,7 +150,7 @@ class DeviceLatency:
     latency_high_ms: float | None = None
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> DeviceLatency:
+    def from_json(cls, data: JsonObject) -> DeviceLatency:
         """Read a part of model.json."""
         return cls(
             **{name: data[name] for name in ("device", "backend", "dtype", "batch", "provenance", "latency_ms")},
@@ -158,7 +158,7 @@ class DeviceLatency:
             latency_high_ms=data.get("latency_high_ms"),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the part of model.json."""
         return without_none(asdict(self))
 
@@ -175,12 +175,12 @@ class ExportedFile:
     parity: Parity
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ExportedFile:
+    def from_json(cls, data: JsonObject) -> ExportedFile:
         """Read a part of model.json."""
         plain = {name: data[name] for name in ("format", "dtype", "bytes", "sha256", "runtime")}
         return cls(**plain, parity=Parity(**data["parity"]))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the part of model.json."""
         return asdict(self)
 
@@ -196,7 +196,7 @@ class ExportedDescription:
     files: Mapping[str, ExportedFile]
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ExportedDescription:
+    def from_json(cls, data: JsonObject) -> ExportedDescription:
         """Read the content of model.json."""
         return cls(
             model=ModelDescription.from_json(data),
@@ -206,7 +206,7 @@ class ExportedDescription:
             files=files_from_json(data["files"]),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the content of model.json, in its order."""
         return {
             **self.model.to_json(),
@@ -217,11 +217,11 @@ class ExportedDescription:
         }
 
 
-def files_from_json(data: Mapping[str, Any]) -> dict[str, ExportedFile]:
+def files_from_json(data: JsonObject) -> dict[str, ExportedFile]:
     """Read the files of model.json, by name."""
     return {name: ExportedFile.from_json(file) for name, file in data.items()}
 
 
-def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+def without_none(values: JsonObject) -> JsonObject:
     """Leave out the values that are None."""
     return {name: value for name, value in values.items() if value is not None}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nas.export.description import ExportedDescription
+from nas.files import JsonObject
 
 
-def hub_config(described: ExportedDescription) -> dict[str, Any]:
+def hub_config(described: ExportedDescription) -> JsonObject:
     """Return timm's config.json of a network.
 
     Its architecture is the name that the generated model.py registers. So after `import model`

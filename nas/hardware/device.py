@@ -48,17 +48,17 @@ def read_cpu(cpuinfo: str) -> JsonObject:
 
 def fields_of(cpuinfo: str) -> dict[str, str]:
     """Read what the text of `/proc/cpuinfo` says of the first processor."""
-    found: list[tuple[str, str]] = re.findall(r"^([^\n:]+?)\s*:\s*(.*)$", cpuinfo.split("\n\n")[0], flags=re.MULTILINE)
-    return dict(found)
+    pairs: list[tuple[str, str]] = re.findall(r"^([^\n:]+?)\s*:\s*(.*)$", cpuinfo.split("\n\n")[0], flags=re.MULTILINE)
+    return dict(pairs)
 
 
 def has_vnni(cpuinfo: str) -> bool:
-    """Say whether an x86 processor adds four 8-bit products at once in 32 bits, by the text of `/proc/cpuinfo`."""
+    """Whether an x86 processor adds four 8-bit products at once in 32 bits, by the text of `/proc/cpuinfo`."""
     return bool({"avx512_vnni", "avx_vnni"} & {*fields_of(cpuinfo).get("flags", "").split()})
 
 
 def check_device_name(name: str) -> str:
-    """Give the name, of which folders are made; `NasError` for one that would lead out of its folder."""
+    """Return the name, of which folders are made; `NasError` for one that would lead out of its folder."""
     if not DEVICE_NAME.fullmatch(name):
         raise NasError(f"'{name[:50]}' is no name of a device", "Use letters, digits and -_.+, such as my-phone")
     return name

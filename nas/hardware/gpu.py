@@ -36,7 +36,7 @@ def slug(model: str) -> str:
 
 
 def gpu_share_left() -> float:
-    """Give the share of the GPU's memory that is free, by the driver."""
+    """Return the share of the GPU's memory that is free, by the driver."""
     import torch
 
     free, total = torch.cuda.mem_get_info()

@@ -1,4 +1,4 @@
-"""Biases as integer kernels hold them: whole multiples of what one product of codes is worth.
+"""Biases as integer kernels hold them: whole multiples of what one product of integer values is worth.
 
 A runtime rounds a float bias so when it loads a file (Jacob et al. 2018, arXiv 1712.05877, section 2.4), and that is
 all that it computes differently. Rounded beforehand, a network is what the kernels compute.
@@ -27,7 +27,7 @@ class Steps(TorchFunctionMode):
         self.known: dict[int, tuple[Tensor, Tensor]] = {}  # kept alive, so that no address is used twice
 
     def of(self, value: Tensor) -> Tensor | None:
-        """Give the step of an activation or of a view of one, None where it has none."""
+        """Return the step of an activation or of a view of one, None where it has none."""
         step, _ = self.known.get(address(value), (None, None))
         return step
 
@@ -44,7 +44,7 @@ class Steps(TorchFunctionMode):
 
 
 def address(value: Tensor) -> int:
-    """Give where a tensor is stored, which its views share."""
+    """Return where a tensor is stored, which its views share."""
     return value.untyped_storage().data_ptr()
 
 
@@ -86,7 +86,7 @@ def rounding(module: nn.Module) -> Iterator[None]:
 
 
 def rounded_bias(layer: Conv2d | Linear, step: Tensor) -> Tensor:
-    """Give the bias [out] of a layer, rounded for an input of this step."""
+    """Return the bias [out] of a layer, rounded for an input of this step."""
     assert layer.bias is not None
     quantizer = layer.weight_quantizer
     unit = (step * quantizer.active_log_step.exp()).double() / (FINER if quantizer.widths == (4,) else 1)

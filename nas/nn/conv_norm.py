@@ -92,7 +92,7 @@ class Affine(nn.Module):
 
 @torch.no_grad()
 def factor_of(norm: nn.BatchNorm2d) -> Tensor:
-    """Give by what a BatchNorm multiplies each channel in eval mode."""
+    """Return by what a BatchNorm multiplies each channel in eval mode."""
     assert norm.running_var is not None
     return norm.weight / torch.sqrt(norm.running_var + norm.eps)
 

@@ -1,4 +1,4 @@
-"""Learned-step quantisation (Esser et al. 2020, LSQ, arXiv 1902.08153): codes, their gradients, their first steps.
+"""Learned-step quantisation (Esser et al. 2020, LSQ, arXiv 1902.08153): integer values, gradients, first steps.
 
 `code = clip(round_half_even(v / step), low, high)` and `value = step * code`. Weights are symmetric and narrow with a
 step per output channel, so that folding a norm's factor into weight and step changes no code. Activations have 8 bits
@@ -25,7 +25,7 @@ MOST_SAMPLED = 1 << 16  # entries of an activation that the search looks at
 
 
 def code_range(bits: int, signed: bool = True, narrow: bool = True) -> tuple[int, int]:
-    """Give the least and the greatest code: -127..127 for narrow 8 bits, -128..127 for wide, 0..255 for unsigned."""
+    """Return the least and the greatest code: -127..127 for narrow 8 bits, -128..127 for wide, 0..255 for unsigned."""
     if not signed:
         return 0, 2**bits - 1
     high = 2 ** (bits - 1) - 1
@@ -33,7 +33,7 @@ def code_range(bits: int, signed: bool = True, narrow: bool = True) -> tuple[int
 
 
 def quantize(value: Tensor, step: Tensor, low: int, high: int) -> Tensor:
-    """Give the codes of `value` as whole numbers in its own dtype; `step` broadcasts."""
+    """Return the integer values of `value` as whole numbers in its own dtype; `step` broadcasts."""
     return (value / step).round_().clamp_(low, high)
 
 
@@ -45,7 +45,7 @@ class FakeQuantize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, log_step: Tensor, low: int, high: int) -> Tensor:
-        """Give the quantised value; a `log_step` [channels] belongs to the first axis, [] to all of it."""
+        """Return the quantised value; a `log_step` [channels] belongs to the first axis, [] to all of it."""
         step = spread(log_step.exp(), value)
         ctx.save_for_backward(value, step)
         ctx.limits, ctx.shape = (low, high), log_step.shape
@@ -71,7 +71,7 @@ def spread(step: Tensor, value: Tensor) -> Tensor:
 
 
 class Marker(torch.autograd.Function):
-    """What an exported graph holds in place of a quantiser: `nas.export.qdq` turns it into codes or Q/DQ."""
+    """What an exported graph holds in place of a quantiser: `nas.export.qdq` turns it into integer values or Q/DQ."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, steps: list[float], low: int, high: int) -> Tensor:
@@ -81,7 +81,7 @@ class Marker(torch.autograd.Function):
 
     @staticmethod
     def symbolic(graph: Any, value: Any, steps: list[float], low: int, high: int) -> Any:
-        """Give the node of the custom operator."""
+        """Return the node of the custom operator."""
         return graph.op("nas::Quantize", value, steps_f=steps, low_i=low, high_i=high).setType(value.type())
 
 
@@ -149,12 +149,12 @@ class TensorQuantizer(Quantizer):
 
 
 def bit_widths(bits: Bits) -> tuple[int, ...]:
-    """Give the integer bit-widths among `bits`."""
-    return tuple(each for each in (bits if isinstance(bits, tuple) else (bits,)) if isinstance(each, int))
+    """Return the integer bit-widths among `bits`."""
+    return tuple(width for width in (bits if isinstance(bits, tuple) else (bits,)) if isinstance(width, int))
 
 
 def best_steps(value: Tensor, low: int, high: int) -> Tensor:
-    """Give for each row of `value` [rows, n] the step [rows] of least squared error among multiples of its maximum."""
+    """Return for each row of `value` [rows, n] the step [rows] of least squared error, a multiple of its maximum."""
     greatest = value.abs().amax(1).clamp(min=LEAST_STEP * high)
     best = torch.full_like(greatest, torch.inf)
     steps = greatest / high
@@ -201,5 +201,5 @@ def sampled(value: Tensor) -> Tensor:
 
 
 def quantized_widths(module: nn.Module) -> set[int]:
-    """Give the bit-widths of all weights that a module quantises; empty for a float one."""
+    """Return the bit-widths of all weights that a module quantises; empty for a float one."""
     return {width for part in module.modules() if isinstance(part, Quantizer) for width in part.widths}

@@ -23,15 +23,15 @@ class Ranks:
 
     @property
     def share(self) -> slice:
-        """Say which images of a batch are this process's."""
+        """Return which images of a batch are this process's."""
         return slice(self.rank, None, self.count)
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """Give the mean over all processes, the same bits in each; gradients flow through it."""
+        """Return the mean over all processes, the same bits in each; gradients flow through it."""
         return tensor if self.count == 1 else cast(Tensor, Mean.apply(tensor, self.count))
 
     def whole(self, share: Tensor) -> Tensor:
-        """Give the batch [n, ...], in its order, of which every process has a share [n / count, ...]."""
+        """Return the batch [n, ...], in its order, of which every process has a share [n / count, ...]."""
         if self.count == 1:
             return share
         shares = [torch.empty_like(share) for _ in range(self.count)]
@@ -41,11 +41,11 @@ class Ranks:
     @torch.no_grad()
     def mean_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace gradients by their means over all processes, which have trained the same subnets."""
-        gradients = [each.grad for each in parameters if each.grad is not None]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self.count == 1:
             return
-        flat = self.mean(torch.cat([each.flatten() for each in gradients]))
-        for gradient, part in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
+        flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(part.view(gradient.shape))
 
 

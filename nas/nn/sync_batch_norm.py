@@ -17,7 +17,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
         """Map [b, channels, h, w] to the same shape; in eval mode as any BatchNorm does."""
         if not self.training:
             return super().forward(x)
-        variance, mean = (each.double() for each in torch.var_mean(x.float(), (0, 2, 3), correction=0))
+        variance, mean = (moment.double() for moment in torch.var_mean(x.float(), (0, 2, 3), correction=0))
         mean, square = self.ranks.mean(torch.stack([mean, variance + mean.square()]))
         variance = square - mean.square()
         self.record(mean, variance, x.numel() // x.shape[1] * self.ranks.count)

@@ -44,8 +44,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 def checksum(tensors: dict[str, Tensor]) -> bytes:
     """SHA-256 of names and contents."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return found.digest()
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.digest()

@@ -28,7 +28,7 @@ def divided_cores() -> Iterator[None]:
 
 @contextmanager
 def one_thread_each() -> Iterator[int]:
-    """Let every operation use one thread, and give how many may run side by side; restore it afterwards.
+    """Let every operation use one thread, and return how many may run side by side; restore it afterwards.
 
     Sums are then added in the same order on any number of cores: a search finds the same with workers as without.
     """

@@ -63,7 +63,7 @@ def parse_reference(text: str, native_resolution: int) -> Reference:
 
 
 def close_models(name: str) -> list[str]:
-    """Give the few timm models whose names are near `name`."""
+    """Return the few timm models whose names are near `name`."""
     import difflib
 
     import timm
@@ -72,7 +72,7 @@ def close_models(name: str) -> list[str]:
 
 
 def native_resolution(text: str) -> int:
-    """Give the size in pixels of the images that a timm model was designed for; 224 where timm does not say."""
+    """Return the size in pixels of the images that a timm model was designed for; 224 where timm does not say."""
     import timm
 
     config = timm.get_pretrained_cfg(text.strip().partition("@")[0], allow_unregistered=True)
@@ -136,11 +136,11 @@ def check_tensors_only(weights: Path) -> None:
 def weights_file(reference: Reference, folder: Path) -> Path:
     """Find NAME.safetensors, NAME.pth or NAME.bin of a model in a folder; `NasError` where there is none."""
     names = [f"{reference.name}{ending}" for ending in (".safetensors", ".pth", ".bin")]
-    found = [folder / name for name in names if (folder / name).is_file()]
-    if not found:
+    files = [folder / name for name in names if (folder / name).is_file()]
+    if not files:
         raise NasError(
             f"{folder} holds no weights of {reference.name}: none of {', '.join(names)}",
             f"Save them there, for example torch.save(timm.create_model('{reference.name}', pretrained=True)"
             f".state_dict(), '{names[1]}'); nothing is downloaded for you",
         )
-    return found[0]
+    return files[0]

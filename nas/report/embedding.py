@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nas.files import JsonObject
 from nas.report.content import ReportData
 from nas.space.architecture import Architecture, Block
 
 if TYPE_CHECKING:
     from nas.search.evaluation_row import JudgedNetwork
 
-JsonObject = dict[str, Any]
+JsonObject = JsonObject
 Blocks = dict[Block, int]  # block -> its number
 
 

@@ -54,5 +54,5 @@ def checked(path: Path) -> dict[str, Tensor]:
 
 
 def digest_of(tensors: dict[str, Tensor]) -> Tensor:
-    """Give the checksum of tensors as one, uint8 [32]."""
+    """Return the checksum of tensors as one, uint8 [32]."""
     return torch.frombuffer(bytearray(checksum(tensors)), dtype=torch.uint8)

@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any, TypeVar
 
 from nas.errors import NasError
-from nas.files import REMEDY, Stored, iterate_jsonl, read_jsonl
+from nas.files import REMEDY, JsonObject, Stored, iterate_jsonl, read_jsonl
 from nas.hardware.table.latency_table import LatencyTable
 from nas.search.evaluation_row import EvaluationRow, FrontMember, JudgedNetwork, PresetRow
 from nas.search.problem import Counts, Evaluation, Genome
@@ -22,7 +22,7 @@ from nas.space.search_space import SearchSpace
 NUMBERS = (
     *("latency_ms", "latency_low_ms", "latency_high_ms", "num_params", "macs", "size_bytes", "bitops", "resolution"),
 )
-TYPES: dict[str, Any] = {
+TYPES: JsonObject = {
     **{"id": str, "accuracy": (float, int, NoneType), "provenance": str, "architecture": str},
     **dict.fromkeys(NUMBERS, (float, int)),
 }
@@ -89,7 +89,7 @@ def presets_of(content: Stored) -> list[PresetRow]:
     return [PresetRow(**figures_of(row), name=row["name"], source=row["source"]) for row in rows]
 
 
-def figures_of(row: Stored) -> dict[str, Any]:
+def figures_of(row: Stored) -> JsonObject:
     """Return the fields of `JudgedNetwork` in a row; `NasError` where one is missing, of a wrong type or not finite."""
     for name, kinds in TYPES.items():
         value = row[name]

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from nas.files import JsonObject
 from nas.search.problem import Counts
 from nas.space.architecture import Architecture
 from nas.statistics import non_dominated
@@ -58,7 +59,7 @@ class JudgedNetwork:
         """Whether there is no accuracy."""
         return not math.isfinite(self.accuracy)
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> JsonObject:
         """Return the columns of a file, in their order; an accuracy that failed is None."""
         row = {name: getattr(self, name) for name in COLUMNS}
         return row | {"accuracy": None if self.failed else self.accuracy, "architecture": self.architecture.to_json()}
@@ -71,7 +72,7 @@ class EvaluationRow(JudgedNetwork):
     accuracy_share: float = 1.0  # of the split that was seen: less than 1 where a race was stopped
     counted: Counts = ()
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> JsonObject:
         """Return the columns of a line."""
         counted = [list(part) for part in self.counted]
         return {**JudgedNetwork.to_row(self), "accuracy_share": self.accuracy_share, "counted": counted}
@@ -89,7 +90,7 @@ class PresetRow(JudgedNetwork):
     name: str
     source: str
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> JsonObject:
         """Return the columns of a line, the name first."""
         return {"name": self.name, "source": self.source, **JudgedNetwork.to_row(self)}
 

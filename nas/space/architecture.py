@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.errors import NasError
+from nas.files import JsonObject
 from nas.space.limits import LARGEST, MOST_PIXELS
 
 Setting = int | float | str | tuple[str, ...]
@@ -58,13 +59,13 @@ class Block:
     def __getitem__(self, name: str) -> Any:
         return dict(self.settings)[name]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Turn into JSON types, the kind first."""
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings}
         return {"kind": self.kind, **settings, "bits": self.bits}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Block:
+    def from_dict(cls, data: JsonObject) -> Block:
         """Read what `to_dict` wrote."""
         settings = {name: read_setting(value) for name, value in data.items() if name not in ("kind", "bits")}
         if not isinstance(data["kind"], str):
@@ -85,14 +86,14 @@ class Stage:
     stride: int = 2
     entry_bits: str | int = "fp"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Turn into JSON types; a stride of 2 and a float entry are left out."""
-        extra: dict[str, Any] = {} if self.stride == 2 else {"stride": self.stride}
+        extra: JsonObject = {} if self.stride == 2 else {"stride": self.stride}
         extra |= {} if self.entry_bits == "fp" else {"entry_bits": self.entry_bits}
         return {"width": self.width, **extra, "blocks": [block.to_dict() for block in self.blocks]}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Stage:
+    def from_dict(cls, data: JsonObject) -> Stage:
         """Read what `to_dict` wrote."""
         stride = read_whole(data.get("stride", 2), 2, "stride")
         if not data["blocks"]:
@@ -125,14 +126,14 @@ class Architecture:
     stem: str = "conv"
     head_bits: str | int = "fp"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Turn into JSON types; the stem `conv` and a float head are left out."""
-        extra: dict[str, Any] = {} if self.stem == "conv" else {"stem": self.stem}
+        extra: JsonObject = {} if self.stem == "conv" else {"stem": self.stem}
         extra |= {} if self.head_bits == "fp" else {"head_bits": self.head_bits}
         return {"resolution": self.resolution, **extra, "stages": [stage.to_dict() for stage in self.stages]}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Architecture:
+    def from_dict(cls, data: JsonObject) -> Architecture:
         """Read what `to_dict` wrote; `NasError` where a part is missing or of the wrong type."""
         try:
             stages = tuple(Stage.from_dict(stage) for stage in data["stages"])

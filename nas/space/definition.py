@@ -6,8 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from nas.files import JsonObject
 from nas.space.preset import Preset
 from nas.space.stage_space import StageSpace
 
@@ -28,12 +28,12 @@ class SpaceDefinition:
     head_bits: tuple[str | int, ...] = ("fp",)
     presets: Mapping[str, Preset] = field(default_factory=dict, compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Turn into JSON types, with the keys of a space file."""
         presets = {name: preset.to_dict() for name, preset in self.presets.items()}
         return {**self.definition(), **({"presets": presets} if presets else {})}
 
-    def definition(self) -> dict[str, Any]:
+    def definition(self) -> JsonObject:
         """Turn what the space is, all but its presets, into JSON types with the keys of a space file."""
         plain = {
             "name": self.name,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from nas.files import JsonObject
 from nas.space.architecture import Architecture, Block
 
 
@@ -16,7 +16,7 @@ class Preset:
     architecture: Architecture
     source: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Turn into JSON types, with the keys of a space file; the name is the key under which it stands there."""
         stages = [
             {
@@ -31,7 +31,7 @@ class Preset:
         return {"source": self.source, "resolution": whole.resolution, **head, "stages": stages}
 
 
-def block_entry(block: Block) -> dict[str, Any]:
+def block_entry(block: Block) -> JsonObject:
     """Write a block as a space file does: `{kind: {setting: value}}`."""
     settings = {name: value for name, value in block.to_dict().items() if name != "kind" and (name, value) != BITS}
     return {block.kind: settings}

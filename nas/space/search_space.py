@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nas.errors import NasError
+from nas.files import JsonObject
 from nas.space.architecture import Architecture, Block, Stage
 from nas.space.bits import Width, uniform
 from nas.space.cost import operator_cost
@@ -50,7 +51,7 @@ class SearchSpace(SpaceDefinition):
         return parse_space(text_of(path), str(path))
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> SearchSpace:
+    def from_dict(cls, data: JsonObject) -> SearchSpace:
         """Read what `to_dict` wrote."""
         return parse_space(json.dumps(data), "a stored space")
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from nas.files import JsonObject
 from nas.space.architecture import Block
 from nas.space.kinds import active_settings
 
@@ -42,7 +43,7 @@ class StageSpace:
                 blocks.update({Block.of(kind, bits, **kept): None for bits in self.bits_of(kind)})
         return tuple(blocks)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Turn into the keys of a space file; a stride of 2 and a float entry are left out."""
         stride = {} if self.stride == 2 else {"stride": self.stride}
         entry = {} if self.entry_bits == ("fp",) else {"entry_bits": list(self.entry_bits)}

@@ -32,8 +32,8 @@ def calibrate(
     batches = [resize(part, architecture.resolution) for part in images.split(batch_size)]
     stats = []
     for name, op in placed_operators(architecture, supernet.space.num_classes):
-        found, batches = calibrate_operator(supernet, name, op, batches)
-        stats.append(found)
+        statistics, batches = calibrate_operator(supernet, name, op, batches)
+        stats.append(statistics)
     return tuple(stats)
 
 
@@ -41,7 +41,7 @@ def calibrate(
 def calibrate_operator(
     supernet: Supernet, name: str, op: Operator, batches: Sequence[Tensor]
 ) -> tuple[Mapping[str, Tensor], list[Tensor]]:
-    """Measure the statistics of one operator of a subnet on what it is given, and give what it makes of each batch."""
+    """Measure the statistics of one operator of a subnet on its inputs; return them and what it makes of each batch."""
     slices = supernet.slices(name, op, True)
     module, state = slices.skeleton, slices.state()
     steps = activation_steps(module)
@@ -65,11 +65,11 @@ def activation_steps(module: nn.Module) -> set[str]:
 @contextmanager
 def recorded_moments(module: nn.Module) -> Iterator[dict[str, list[tuple[int, Tensor, Tensor]]]]:
     """Collect (count, variance, mean) of the inputs of each BatchNorm of `module`, by its name."""
-    found: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
+    groups: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
 
     def listen(name: str, x: Tensor) -> None:
         variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-        found.setdefault(name, []).append((x.numel() // x.shape[1], variance, mean))
+        groups.setdefault(name, []).append((x.numel() // x.shape[1], variance, mean))
 
     handles = [
         part.register_forward_pre_hook(lambda _, args, name=name: listen(name, args[0]))
@@ -77,7 +77,7 @@ def recorded_moments(module: nn.Module) -> Iterator[dict[str, list[tuple[int, Te
         if isinstance(part, nn.BatchNorm2d)
     ]
     try:
-        yield found
+        yield groups
     finally:
         for handle in handles:
             handle.remove()

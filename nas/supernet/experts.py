@@ -37,7 +37,7 @@ class Experts(nn.Module):
                 self.routers[module] = make_router(len(features(largest[module], largest[module])), count)
 
     def shares(self, module: str, op: Operator) -> Tensor:
-        """Give how much of each difference [experts - 1] an operator takes."""
+        """Return how much of each difference [experts - 1] an operator takes."""
         router = cast(nn.Linear, self.routers[module])
         return torch.softmax(router(router.weight.new_tensor(features(op, self.largest[module]))), 0)[1:]
 
@@ -67,7 +67,7 @@ def features(op: Operator, largest: Operator) -> Features:
 
 
 def sized(setting: Setting) -> float:
-    """Give a number for a setting: itself, or how many there are of several."""
+    """Return a number for a setting: itself, or how many there are of several."""
     return float(len(setting) if isinstance(setting, tuple) else setting)
 
 
@@ -78,5 +78,5 @@ def key_of(module: str, name: str, expert: int) -> str:
 
 def count_experts(state: Iterable[str]) -> int:
     """Count the sets of weights of a supernet by the names of its tensors."""
-    found = {int(name.rpartition("/")[2]) for name in state if name.startswith("experts.deltas.")}
-    return 1 + len(found)
+    numbers = {int(name.rpartition("/")[2]) for name in state if name.startswith("experts.deltas.")}
+    return 1 + len(numbers)

@@ -27,7 +27,7 @@ class KernelMatrices(nn.Module):
                     self.matrices[key_of(module, name, kernel)] = nn.Parameter(torch.eye(kernel * kernel))
 
     def through(self, module: str, name: str, sliced: Tensor, shared: Tensor) -> Tensor:
-        """Give a slice [out, in, k, k] of a shared tensor as its matrix makes it, or as it is where it has none."""
+        """Return a slice [out, in, k, k] of a shared tensor as its matrix makes it, or as it is where it has none."""
         key = key_of(module, name, sliced.shape[-1]) if sliced.dim() == 4 else ""
         if sliced.shape[2:] == shared.shape[2:] or key not in self.matrices:
             return sliced

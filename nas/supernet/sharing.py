@@ -42,7 +42,7 @@ Choices = Mapping[str, tuple[Any, ...]]  # of each setting
 
 
 def joint_choices(kinds: Mapping[str, Choices]) -> dict[str, Choices]:
-    """Give each kind of a stage the choices that its module must cover: in a family also those of its relatives."""
+    """Return each kind of a stage the choices that its module must cover: in a family also those of its relatives."""
     joint: dict[str, dict[str, tuple[Any, ...]]] = {kind: dict(settings) for kind, settings in kinds.items()}
     family = [kind for kind in FAMILY if kind in kinds]
     for name in FAMILY_SETTINGS:

@@ -16,11 +16,11 @@ class HasForms(Protocol):
     """What makes of slices, as it is at the moment, the weights to run on."""
 
     def now(self) -> Form:
-        """Give it as a function."""
+        """Return it as a function."""
 
 
 def take_slice(shared: Tensor, shape: torch.Size) -> Tensor:
-    """Give the part of `shared` that a layer of `shape` uses, as a view through which gradients flow.
+    """Return the part of `shared` that a layer of `shape` uses, as a view through which gradients flow.
 
     The first entries along channel axes; the centre along the two kernel axes of a convolution [out, in, k, k]
     (Cai et al. 2020, Once for All).
@@ -46,7 +46,7 @@ class Slices:
         self.parts = [(name, *source[name], shape) for name, shape in wanted]
 
     def state(self) -> dict[str, Tensor]:
-        """Give a value from the shared module for every parameter and buffer of the skeleton, by name."""
+        """Return a value from the shared module for every parameter and buffer of the skeleton, by name."""
         if self.forms is None:
             return {name: take_slice(holder[key], shape) for name, holder, key, shape in self.parts}
         form = self.forms.now()

@@ -62,21 +62,21 @@ class Supernet(nn.Module):
         return x
 
     def skeleton(self, op: Operator, training: bool) -> nn.Module:
-        """Give an operator's module without memory for weights, to be run on given ones; built once per operator."""
+        """Return an operator's module without memory for weights, to be run on given ones; built once per operator."""
         if (op, training) not in self._skeletons:
             with torch.device("meta"):
                 self._skeletons[op, training] = join_norms(build_operator(op).train(training), self.ranks)
         return self._skeletons[op, training]
 
     def slices(self, name: str, op: Operator, training: bool) -> Slices:
-        """Give an operator's module and the slices of a shared module that it runs on."""
+        """Return an operator's module and the slices of a shared module that it runs on."""
         key = name, op, training
         if key not in self._slices:
             self._slices[key] = Slices(self.shared[name], self.skeleton(op, training), self.forms(name, op))
         return self._slices[key]
 
     def forms(self, name: str, op: Operator) -> Forms | None:
-        """Give what makes of slices of a shared module the weights of an operator; None where they are all."""
+        """Return what makes of slices of a shared module the weights of an operator; None where they are all."""
         if self.kernel_matrices is None and self.experts is None:
             return None
         return Forms(name, op, self.experts, self.kernel_matrices)
@@ -122,7 +122,7 @@ def sharing_of(space: SearchSpace, state: Collection[str]) -> Sharing:
 def placed_operators(architecture: Architecture, num_classes: int) -> list[tuple[str, Operator]]:
     """Pair each operator of an architecture with the name of the shared module that holds its weights.
 
-    Where codes begin the place has one step of its own, whatever kind of block asks for them.
+    Where integer values begin the place has one step of its own, whatever kind of block asks for them.
     """
     places = [("stem", "stem")]  # (place, module)
     for s, stage in enumerate(architecture.stages):
@@ -136,7 +136,7 @@ def placed_operators(architecture: Architecture, num_classes: int) -> list[tuple
             pending = [op]
             continue
         place, name = next(waiting)
-        placed += [(transition_name(place, each.kind), each) for each in pending] + [(name, op)]
+        placed += [(transition_name(place, step.kind), step) for step in pending] + [(name, op)]
         pending = []
     return placed
 
@@ -152,7 +152,7 @@ def step_name(stage: int, stride: int) -> str:
 
 
 def largest_operators(space: SearchSpace) -> dict[str, Operator]:
-    """Give for each shared module the operator whose tensors cover those of every choice."""
+    """Return for each shared module the operator whose tensors cover those of every choice."""
     widths = [max(stage.widths) for stage in space.stages]
     entries = [held(stage.entry_bits) for stage in space.stages]
     found = {"stem": replace(place_stem(space.stem, widths[0], max(space.resolutions)), bits=entries[0])}
@@ -172,7 +172,7 @@ def largest_operators(space: SearchSpace) -> dict[str, Operator]:
 
 
 def largest_transitions(space: SearchSpace) -> dict[str, Operator]:
-    """Give what stands where floats meet codes: a step before each place, nothing in a space of floats only."""
+    """Return what stands where floats meet integer values: a step before each place, nothing in a float space."""
     if not widths_of(space):
         return {}
     places = ["stem", "head"]
@@ -185,7 +185,7 @@ def largest_transitions(space: SearchSpace) -> dict[str, Operator]:
 
 
 def held(choices: tuple[str | int, ...]) -> Bits:
-    """Give the bits that a shared module holds steps for."""
+    """Return the bits that a shared module holds steps for."""
     return "fp" if choices == ("fp",) else choices
 
 
@@ -195,13 +195,13 @@ def slot_name(stage: int, block: int) -> str:
 
 
 def place_of(name: str) -> tuple[int, int, str]:
-    """Give the stage, block and kind that a shared module of a slot is named by."""
+    """Return the stage, block and kind that a shared module of a slot is named by."""
     stage, block, kind = name.split("-", 2)
     return int(stage.removeprefix("stage")), int(block.removeprefix("block")), kind
 
 
 def cover(setting: str, choices: tuple[Any, ...]) -> Any:
-    """Give the value of a setting whose weights hold those of all choices: all scan directions, else the largest."""
+    """Return the value of a setting whose weights hold those of all choices: all scan directions, else the largest."""
     if setting == "directions":
         return tuple(dict.fromkeys(name for choice in choices for name in choice))
     return max(choices)

@@ -22,7 +22,7 @@ class Forms:
     matrices: KernelMatrices | None
 
     def now(self) -> Form:
-        """Give what makes of a slice the weight of the operator, by the experts' shares as they are now."""
+        """Return what makes of a slice the weight of the operator, by the experts' shares as they are now."""
         shares = self.experts.shares(self.name, self.op) if self.experts and self.name in self.experts.routers else None
 
         def made(tensor: str, sliced: Tensor, shared: Tensor) -> Tensor:

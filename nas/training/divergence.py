@@ -1,4 +1,4 @@
-"""When a training has gone wrong: a loss that is no number, or one that has jumped and stays there."""
+"""When a training has gone wrong: a NaN loss, or one that has jumped and stays there."""
 
 from __future__ import annotations
 

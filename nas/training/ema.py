@@ -37,5 +37,5 @@ class WeightAverage:
         self.updates = updates
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Give the averaged parameters together with the module's own buffers."""
+        """Return the averaged parameters together with the module's own buffers."""
         return {**self.module.state_dict(), **self.tensors}

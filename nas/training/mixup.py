@@ -20,10 +20,10 @@ def mixed(
     from torchvision.transforms import v2
 
     kinds = ((mixup, v2.MixUp), (cutmix, v2.CutMix))
-    asked = [(alpha, mix) for alpha, mix in kinds if alpha > 0]
-    if not asked:
+    chosen = [(alpha, mix) for alpha, mix in kinds if alpha > 0]
+    if not chosen:
         return images, labels
     rng = np.random.default_rng([*seed, 9])
-    alpha, mix = asked[int(rng.integers(len(asked)))]
+    alpha, mix = chosen[int(rng.integers(len(chosen)))]
     with seeded(int(rng.integers(2**31))):  # torchvision draws from torch's generator
         return mix(alpha=alpha, num_classes=num_classes)(images, labels)

@@ -75,7 +75,7 @@ class Recipe:
 
 
 def count_steps(dataset: Dataset, recipe: Recipe) -> int:
-    """Give the number of steps of a training; `NasError` where not even one batch is full."""
+    """Return the number of steps of a training; `NasError` where not even one batch is full."""
     per_epoch = dataset.num_train // recipe.batch_size
     if per_epoch == 0:
         raise NasError(
@@ -93,7 +93,7 @@ def train_model(
     on_step: OnStep = lambda step, total: None,
     teacher: nn.Module | None = None,
 ) -> nn.Module:
-    """Train `model` on fresh samples of `dataset`; give a copy of it with averaged weights, in eval mode.
+    """Train `model` on fresh samples of `dataset`; return a copy of it with averaged weights, in eval mode.
 
     With a `teacher`, towards its probabilities as well: `recipe.distill` of the loss.
     `on_step(steps done, steps in all)` is called after every step. Raises `NasError` when the loss is not finite.
@@ -144,7 +144,7 @@ def train_epochs(
 
 
 def run_at(model: nn.Module, images: Tensor, share: float, grow: float) -> Tensor:
-    """Give the logits of a model after a share of its training, on smaller images while they still grow.
+    """Return the logits of a model after a share of its training, on smaller images while they still grow.
 
     Progressive image size (Tan & Le 2021, arXiv 2104.00298): a network of grids then has fewer tokens, as in token
     expansion (Huang et al. 2024). A model that takes one size only is trained on that.
@@ -156,18 +156,18 @@ def run_at(model: nn.Module, images: Tensor, share: float, grow: float) -> Tenso
 
 
 def takes_one_size(model: nn.Module) -> bool:
-    """Say whether a network has an embedding for each place of its patches."""
+    """Whether a network has an embedding for each place of its patches."""
     return any(getattr(part, "strict_img_size", False) for part in model.modules())
 
 
 def grown_side(resolution: int, share: float) -> int:
-    """Give the side of images in pixels after a share of their growth, a multiple of GRAIN."""
+    """Return the side of images in pixels after a share of their growth, a multiple of GRAIN."""
     side = resolution * (FIRST_SIDE + (1 - FIRST_SIDE) * share)
     return min(resolution, GRAIN * max(1, round(side / GRAIN)))
 
 
 def averaged(average: WeightAverage) -> nn.Module:
-    """Give a copy of a module with its averaged weights, in eval mode."""
+    """Return a copy of a module with its averaged weights, in eval mode."""
     trained = copy.deepcopy(average.module)
     trained.load_state_dict(average.state_dict())
     return settle(trained).eval()

@@ -1,4 +1,4 @@
-"""Gives a trained float network its bits: steps by calibration, then a short training towards its float self."""
+"""Return a trained float network its bits: steps by calibration, then a short training towards its float self."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from nas.training.network import Recipe, train_model
 
 
 def has_bits(architecture: Architecture) -> bool:
-    """Say whether any part of an architecture has integer bits."""
+    """Whether any part of an architecture has integer bits."""
     return architecture != without_bits(architecture)
 
 
 def bits_recipe(recipe: Recipe) -> Recipe:
-    """Give the recipe of the training with bits that follows a float training by `recipe`."""
+    """Return the recipe of the training with bits that follows a float training by `recipe`."""
     rate = recipe.learning_rate * recipe.bits_rate
     return replace(recipe, epochs=recipe.bits_epochs, learning_rate=rate, distill=recipe.bits_distill)
 
@@ -52,7 +52,7 @@ def tune_quantized(
     seed: int,
     on_step: Callable[[int, int], None] = lambda step, total: None,
 ) -> nn.Module:
-    """Give `architecture` the weights of its trained float `parent` and train it towards the parent's logits.
+    """Return `architecture` the weights of its trained float `parent` and train it towards the parent's logits.
 
     Without epochs (`bits_epochs` 0) the steps are calibrated only. Averaged weights, in eval mode.
     """

@@ -31,7 +31,7 @@ def augmented(
     from torchvision.transforms import v2
 
     change = v2.RandAugment(num_ops=CHANGES, magnitude=magnitude)
-    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (dataset.mean, dataset.std))
+    mean, std = (torch.tensor(channels).view(3, 1, 1) for channels in (dataset.mean, dataset.std))
     first, step = share.start or 0, share.step or 1
     for number, (images, labels) in enumerate(batches):
         pixels = ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)

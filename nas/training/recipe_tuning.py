@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nas.files import JsonObject
 from nas.training.network import Recipe
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ AUGMENTATIONS = {"smoothing": 0.1, "mixup": 0.2, "cutmix": 1.0}  # each is tried
 
 
 def tuned_settings(base: Recipe) -> dict[str, BaseDistribution]:
-    """Give the range of each setting that is tuned; no trial trains longer than `base` does.
+    """Return the range of each setting that is tuned; no trial trains longer than `base` does.
 
     Augmentations are taken or left: what helps a long training harms a short one.
     """
@@ -35,13 +35,13 @@ def tuned_settings(base: Recipe) -> dict[str, BaseDistribution]:
     }
 
 
-def first_trial(base: Recipe) -> dict[str, Any]:
-    """Give `base` itself as a trial, within the ranges: what is tuned is never worse, where it is judged."""
+def first_trial(base: Recipe) -> JsonObject:
+    """Return `base` itself as a trial, within the ranges: what is tuned is never worse, where it is judged."""
     low, high = DECAY_RANGE
     values = {name: getattr(base, name) for name in tuned_settings(base)}
     return {**values, "weight_decay": min(max(base.weight_decay, low), high)}
 
 
-def recipe_of(base: Recipe, trial: Mapping[str, Any]) -> Recipe:
-    """Give the recipe of a trial."""
+def recipe_of(base: Recipe, trial: JsonObject) -> Recipe:
+    """Return the recipe of a trial."""
     return replace(base, **trial)

@@ -47,7 +47,7 @@ class Combinations(nn.Module):
         self.left = 1 + math.ceil((len(self.masks) - 1) * rest)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Give the weight with what no combination that is left keeps set to 0.
+        """Return the weight with what no combination that is left keeps set to 0.
 
         A score has the gradient that it would have if its combination's share of the mask were the score itself.
         """
@@ -62,15 +62,15 @@ def sparsify(model: nn.Module, sparsity: str) -> list[Combinations]:
     if not sparsity:
         return []
     kept, group = parse_sparsity(sparsity)
-    found = []
+    layers = []
     for layer in [part for part in model.modules() if isinstance(part, nn.Linear) and part.in_features % group == 0]:
-        found.append(Combinations(layer.weight, kept, group))
-        parametrize.register_parametrization(layer, "weight", found[-1])
-    return found
+        layers.append(Combinations(layer.weight, kept, group))
+        parametrize.register_parametrization(layer, "weight", layers[-1])
+    return layers
 
 
 def settle(model: nn.Module) -> nn.Module:
-    """Turn what was learned into plain weights with zeros, in place; give the model."""
+    """Turn what was learned into plain weights with zeros, in place; return the model."""
     for part in list(model.modules()):
         if parametrize.is_parametrized(part, "weight"):
             parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)

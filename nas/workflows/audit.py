@@ -134,7 +134,8 @@ def choose_networks(
     """Choose the networks to be trained, each with its name where it is a preset."""
     pool = draw_pool(space, request.subnets, np.random.default_rng([request.seed, 6]))
     costs = [
-        architecture_cost(each, space.num_classes).macs if table is None else table.predict(each).ms for each in pool
+        architecture_cost(network, space.num_classes).macs if table is None else table.predict(network).ms
+        for network in pool
     ]
     chosen: dict[Architecture, str | None] = dict.fromkeys(spread(pool, costs, request.subnets))
     if request.presets:
@@ -149,17 +150,17 @@ def ranking_of(networks: Sequence[JsonObject], seed: int) -> JsonObject:
     costs does, which needs no supernet at all.
     """
     inherited, alone, macs = ([float(row[name]) for row in networks] for name in ("inherited", "alone", "macs"))
-    found = asdict(rank_agreement(inherited, alone, seed))
-    found["mean_gap"] = float(np.mean(alone) - np.mean(inherited))
+    agreement = asdict(rank_agreement(inherited, alone, seed))
+    agreement["mean_gap"] = float(np.mean(alone) - np.mean(inherited))
     by_seed = np.array([row["alone_by_seed"] for row in networks])
     ceiling = (
         asdict(rank_agreement(by_seed[:, 0].tolist(), by_seed[:, 1].tolist(), seed)) if by_seed.shape[1] > 1 else None
     )
-    return {**found, "ceiling": ceiling, "macs": asdict(rank_agreement(macs, alone, seed))}
+    return {**agreement, "ceiling": ceiling, "macs": asdict(rank_agreement(macs, alone, seed))}
 
 
 def latency_of(table: LatencyTable | None) -> JsonObject:
-    """Give what whole networks say of the table; None where they were never measured."""
+    """Return what whole networks say of the table; None where they were never measured."""
     if table is None:
         return {**dict.fromkeys(LATENCY_FIGURES), "n": 0, "device": None, "provenance": None}
     validation = table.header.validation
@@ -182,7 +183,7 @@ def failed_checks(ranking: JsonObject, table: LatencyTable | None) -> list[str]:
 
 
 def audit_lines(found: JsonObject) -> list[str]:
-    """Say in lines what an audit found."""
+    """Return in lines what an audit found."""
     ranking, latency = found["ranking"], found["latency"]
     lines = [
         f"inherited against trained alone, {ranking['n']} networks, {found['epochs']} epochs each: Kendall tau "

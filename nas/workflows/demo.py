@@ -95,8 +95,8 @@ def demo(request: DemoRequest, console: Console) -> DemoOutcome:
     epochs = fit_count(TRAIN_SHARE * seconds, steps * supernet_step_seconds(space), least=1, most=100)
     console.say(f"1/7 train a supernet for {epochs} epochs")
     settings = {"epochs": epochs}
-    asked = TrainRequest(space=SPACE, data=DATA, run=request.run, seed=seed, settings=settings, now=request.now)
-    run = train_supernet(asked, console).run
+    training = TrainRequest(space=SPACE, data=DATA, run=request.run, seed=seed, settings=settings, now=request.now)
+    run = train_supernet(training, console).run
     console.say("2/7 measure a latency table of this CPU")
     profiled = profile_device(ProfileRequest(device=device_here(DEVICE), space=space, plan=Plan(seed=seed)), console)
     table = LatencyTable.load(DEVICE, space=SPACE)
@@ -151,7 +151,7 @@ def supernet_step_seconds(space: SearchSpace) -> float:
 
 
 def pick_epoch_seconds(run: Run, dataset: Dataset) -> float:
-    """Time what an epoch of the knee of the front costs, trained alone."""
+    """Time what an epoch of the knee of the front costs, trained stand-alone."""
     (row,) = pick_rows(run.newest_search().front(), ["knee"])
     with divided_cores():
         return seconds_per_epoch(build_subnet(row.architecture, dataset.num_classes), dataset)
@@ -175,7 +175,7 @@ def epoch_seconds(run: Run, dataset: Dataset, pattern: PresetRow) -> float:
 
 
 def seconds_per_epoch(model: nn.Module, dataset: Dataset) -> float:
-    """Give the seconds that an epoch takes, from the time of a few batches and of making the samples."""
+    """Return the seconds that an epoch takes, from the time of a few batches and of making the samples."""
     recipe = Recipe(epochs=1)
     start = time.monotonic()
     split = dataset.train(0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
+from nas.files import JsonObject
 from nas.hardware.backends.registry import BACKENDS, DEFAULT_BACKENDS
 from nas.hardware.device import Device, check_device_name, this_machine
 from nas.hardware.gpu import this_gpu
@@ -23,7 +24,7 @@ from nas.workflows.requests import ProfileRequest
 
 
 def space_to_measure(space: str, data: str | None, run: Path | None) -> SearchSpace:
-    """Give the space to measure: that of a run, or a named one with the classes of a data set."""
+    """Return the space to measure: that of a run, or a named one with the classes of a data set."""
     if run is not None:
         return Run.find(run).space()
     if data is None:
@@ -34,32 +35,32 @@ def space_to_measure(space: str, data: str | None, run: Path | None) -> SearchSp
 
 
 def device_here(name: str, backend: str | None = None) -> Device:
-    """Give this machine, or its GPU, under the name it was asked for; `NasError` where the name is another device's.
+    """Return this machine, or its GPU, under the name it was asked for; `NasError` where the name is another device's.
 
     A name with a data sheet, or an alias of one, is that GPU; `cuda` is whatever GPU is here. Any other name is this
     CPU, or its GPU where the backend runs on one only.
     """
-    found, gpu = device_name(check_device_name(name)), this_gpu()
+    known, gpu = device_name(check_device_name(name)), this_gpu()
     needs_gpu = backend in BACKENDS and "cpu" not in BACKENDS[backend].dtypes
     if gpu is not None and name == gpu.name:
         name = "cuda"  # a GPU without a data sheet, by its own name
-    if found not in spec_files() and name != "cuda" and not needs_gpu:
+    if known not in spec_files() and name != "cuda" and not needs_gpu:
         return Device(name, "cpu", this_machine().fingerprint)
     if gpu is None:
-        wanted = f"this machine is no {name}" if found in spec_files() else f"{backend or name} needs a GPU"
+        wanted = f"this machine is no {name}" if known in spec_files() else f"{backend or name} needs a GPU"
         raise NasError(
             f"{wanted}: PyTorch sees no CUDA device here",
             "Run this on the device itself; for this machine: --device cpu",
         )
     model = gpu.fingerprint["model"]
     sheets = [spec for spec in map(load_spec, spec_files()) if model in spec.reported_as]
-    if found in spec_files() and found not in [spec.name for spec in sheets]:
+    if known in spec_files() and known not in [spec.name for spec in sheets]:
         raise NasError(
             f"this machine is no {name}: its GPU is '{model}'", "Measure it under its own name: --device cuda"
         )
     if name == "cuda":
-        found = sheets[0].name if sheets else gpu.name
-    return Device(found, gpu.kind, gpu.fingerprint)
+        known = sheets[0].name if sheets else gpu.name
+    return Device(known, gpu.kind, gpu.fingerprint)
 
 
 def plan_for(device: Device, backend: str | None, dtype: str | None, **rest: Any) -> Plan:
@@ -72,7 +73,7 @@ def plan_for(device: Device, backend: str | None, dtype: str | None, **rest: Any
     return Plan(backend=chosen, dtype=dtype, **rest)
 
 
-def profile_device(request: ProfileRequest, console: Console) -> dict[str, Any]:
+def profile_device(request: ProfileRequest, console: Console) -> JsonObject:
     """Measure and validate a latency table for this machine; return what the validation says."""
     device, space, plan = request.device, request.space, request.plan
     check_plan(plan, device)
@@ -82,12 +83,12 @@ def profile_device(request: ProfileRequest, console: Console) -> dict[str, Any]:
     console.say(f"measuring {what} on the {'CPU' if device.kind == 'cpu' else 'GPU'} of this machine, {plan.backend}")
     table = run_profile(request, path, console)
     validation = table.header.validation
-    found = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows), "device": device.name}
-    found["measured_rows"] = sum(row.provenance == "measured" for row in table.rows.values())
-    found["interpolation"] = table.header.evidence.get("interpolation")
-    found |= {name: value for name, value in validation.items() if name != "networks"} if plan.networks else {}
-    found["passed"] = table.header.trustworthy  # a space of few networks holds none out
-    return found
+    outcome = {"table": str(path.with_name(f"{path.name}.json")), "rows": len(table.rows), "device": device.name}
+    outcome["measured_rows"] = sum(row.provenance == "measured" for row in table.rows.values())
+    outcome["interpolation"] = table.header.evidence.get("interpolation")
+    outcome |= {name: value for name, value in validation.items() if name != "networks"} if plan.networks else {}
+    outcome["passed"] = table.header.trustworthy  # a space of few networks holds none out
+    return outcome
 
 
 def run_profile(request: ProfileRequest, path: Path, console: Console) -> LatencyTable:
@@ -103,7 +104,7 @@ def run_profile(request: ProfileRequest, path: Path, console: Console) -> Latenc
 
 
 def table_path(device: Device, space: SearchSpace, plan: Plan) -> Path:
-    """Give the stem of a table's files.
+    """Return the stem of a table's files.
 
     The default space has the short name. A space that is not the shipped one of its name (other classes, say) has its
     hash in the name, so that two tables never take each other's place.
@@ -116,18 +117,18 @@ def table_path(device: Device, space: SearchSpace, plan: Plan) -> Path:
     return user_tables() / device.name / stem
 
 
-def profile_lines(found: dict[str, Any]) -> list[str]:
-    """Say in lines what a profile measured and how far it can be trusted."""
-    measured, rows = found["measured_rows"], found["rows"]
-    lines = [f"table: {found['table']}, {measured} measured blocks"]
+def profile_lines(outcome: JsonObject) -> list[str]:
+    """Return in lines what a profile measured and how far it can be trusted."""
+    measured, rows = outcome["measured_rows"], outcome["rows"]
+    lines = [f"table: {outcome['table']}, {measured} measured blocks"]
     if measured < rows:
-        kinds = found["interpolation"]["kinds"]
+        kinds = outcome["interpolation"]["kinds"]
         errors = ", ".join(f"{kind} {error['mape']:.1%}" for kind, error in kinds.items())
         lines[0] += f", {rows - measured} interpolated (error when left out: {errors})"
-    if "mape" in found:
+    if "mape" in outcome:
         lines.append(
-            f"held-out networks: MAPE {found['mape']:.1%}, p90 {found['p90']:.1%}, bias {found['bias']:+.1%}, "
-            f"Kendall tau {found['kendall_tau']:.2f} (rerun noise {found['noise_mape']:.1%}; "
-            f"MACs alone: MAPE {found['macs_mape']:.1%}, tau {found['macs_tau']:.2f})"
+            f"held-out networks: MAPE {outcome['mape']:.1%}, p90 {outcome['p90']:.1%}, bias {outcome['bias']:+.1%}, "
+            f"Kendall tau {outcome['kendall_tau']:.2f} (rerun noise {outcome['noise_mape']:.1%}; "
+            f"MACs alone: MAPE {outcome['macs_mape']:.1%}, tau {outcome['macs_tau']:.2f})"
         )
     return lines

@@ -39,7 +39,12 @@ def show(thing: str | None, name: str | None, *, now: datetime, **asked: Any) ->
 def show_space(name: str | None, now: datetime) -> JsonObject:
     """Size of a space and the costs of its ends."""
     if name is None:
-        return {"spaces": {each: f"{SearchSpace.load(each).size:.3g} architectures" for each in shipped_spaces()}}
+        return {
+            "spaces": {
+                shipped_space: f"{SearchSpace.load(shipped_space).size:.3g} architectures"
+                for shipped_space in shipped_spaces()
+            }
+        }
     space = SearchSpace.load(name)
     ends = {"smallest": space.smallest(), "largest": space.largest()}
     return {
@@ -116,7 +121,7 @@ def table_line(header: TableHeader, now: datetime) -> str:
 
 
 def age(date: str, now: datetime) -> str:
-    """Say how many days ago an ISO date was; dates without a zone are in UTC, `now` without one is local."""
+    """Return how many days ago an ISO date was; dates without a zone are in UTC, `now` without one is local."""
     then = datetime.fromisoformat(date)
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
     days = (now.astimezone(UTC) - then).days

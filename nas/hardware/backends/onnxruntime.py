@@ -28,7 +28,7 @@ def one_thread_options() -> object:
 
 
 def needs_precise_kernels(machine: str, cpuinfo: str) -> bool:
-    """Say whether a processor adds pairs of 8-bit products in 16 bits, where they saturate: x86 without VNNI.
+    """Whether a processor adds pairs of 8-bit products in 16 bits, where they saturate: x86 without VNNI.
 
     There ONNX Runtime must be told to compute precisely. With VNNI sums are exact as they are, and this would halve the
     speed of integer kernels (measured). `cpuinfo` is the text of `/proc/cpuinfo`.

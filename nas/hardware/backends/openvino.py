@@ -16,7 +16,7 @@ PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 def compiled(model: bytes, dtype: str) -> Any:
     """Compile an ONNX file for one stream of one thread; its precision is forced, as the default may be bfloat16.
 
-    What the file says is on codes stays on codes.
+    What the file says is on integer values stays on integer values.
     """
     import openvino as ov
 

@@ -50,7 +50,7 @@ def check_backend(name: str, setting: Setting) -> None:
         raise NasError(f"there is no backend '{name}'", did_you_mean(name, BACKENDS))
     dtypes = BACKENDS[name].dtypes
     if setting.kind not in dtypes:
-        here = [each for each, backend in BACKENDS.items() if setting.kind in backend.dtypes]
+        here = [name_ for name_, backend in BACKENDS.items() if setting.kind in backend.dtypes]
         needs = "a CUDA device" if setting.kind == "cpu" else "a CPU"
         raise NasError(f"the backend {name} needs {needs}", f"Here there are: {', '.join(here)}")
     if setting.dtype not in dtypes[setting.kind]:
@@ -67,7 +67,7 @@ def backend_version(name: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError as error:
-        others = [each for each, backend in BACKENDS.items() if backend.package == "torch"]
+        others = [other for other, backend in BACKENDS.items() if backend.package == "torch"]
         remedy = f"pip install {package}, or give another: --backend {' or '.join(others)}"
         raise NasError(f"the backend {name} needs the package {package}, which is not installed", remedy) from error
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NasError
+from nas.files import JsonObject
 
 Array = NDArray[np.float64]
 EARNS_ITS_PLACE = 0.7  # leave-one-out error of a richer form over that of a simpler one, at most; 0.8 falls for noise
@@ -39,7 +40,7 @@ class Correction:
         return self.a + self.b * sum_ms + self.c * num_operators
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Correction:
+    def from_dict(cls, data: JsonObject) -> Correction:
         """Read the `correction` of a table's header; `NasError` where a number is missing or not finite."""
         try:
             a, b, c = (float(data[name]) for name in ("a", "b", "c"))

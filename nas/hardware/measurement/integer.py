@@ -1,8 +1,8 @@
-"""Rows of integer operators: measured where the runtime's own graph proves that it computes on codes, absent elsewhere.
+"""Rows of integer operators: measured where the runtime's own graph proves integer arithmetic, absent elsewhere.
 
-An integer block is measured between two 8-bit 1x1 convolutions, less those, so that it takes codes and gives codes
-as in a network. What stands between floats and codes has rows of its own: a float and an integer convolution in a
-row, in either order, less half of two float and half of two integer ones; over a way in and a way out the halves
+An integer block is measured between two 8-bit 1x1 convolutions, less those, so that integer values go in and come out
+as in a network. What stands between floats and integer values has rows of its own: a float and an integer convolution
+in a row, in either order, less half of two float and half of two integer ones; over a way in and a way out the halves
 are exact. Weights of 4 bits run on the int8 kernels (`nas.export.qdq`), so they have the milliseconds of 8 bits.
 """
 
@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
@@ -20,6 +19,7 @@ from torch import nn
 from nas.errors import NasError
 from nas.export.kernels import integer_kernels, promised_kernels
 from nas.export.onnx import export_onnx
+from nas.files import JsonObject
 from nas.hardware.backends.session import Shape, fixed_input
 from nas.hardware.measurement.rows import Difference
 from nas.hardware.table.table_file import Row
@@ -36,12 +36,12 @@ Target = tuple[Callable[[], nn.Module], Shape]
 
 
 def is_integer(op: Operator) -> bool:
-    """Say whether an operator computes on codes, or makes or takes them."""
+    """Whether an operator computes on integer values, or makes or takes them."""
     return op.bits != "fp" or op.kind in TRANSITIONS
 
 
 def measurable(space: SearchSpace, dtype: str) -> tuple[SearchSpace, dict[str, str]]:
-    """Give the part of a space that a table of this dtype can hold rows of, and the status of each integer operator.
+    """Return the part of a space that a table of this dtype can hold rows of, and the status of each integer operator.
 
     `NasError` for `int8` where the space has no integer bit-widths.
     """
@@ -54,7 +54,7 @@ def measurable(space: SearchSpace, dtype: str) -> tuple[SearchSpace, dict[str, s
 
 
 def status_of(op: Operator) -> str:
-    """Say whether ONNX Runtime computes an operator on codes (`measured`), in float, or not at all."""
+    """Whether ONNX Runtime computes an operator on integer values (`measured`), in float, or not at all."""
     if op.kind in TRANSITIONS:
         return MEASURED
     if kind_of(op.kind).integer_kernels is None:
@@ -63,11 +63,11 @@ def status_of(op: Operator) -> str:
 
     module, shape = deployed(chain(op), (1, op.in_channels, op.grid, op.grid))
     try:
-        found = integer_kernels(export_onnx(module, shape))
+        kernels = integer_kernels(export_onnx(module, shape))
     # torch cannot export it, or the runtime cannot load it: its errors are no RuntimeErrors
     except (RuntimeError, runtime.NotImplemented, runtime.InvalidGraph, runtime.Fail):
         return UNSUPPORTED
-    return MEASURED if found == promised_kernels([op]) else EMULATED
+    return MEASURED if kernels == promised_kernels([op]) else EMULATED
 
 
 def deployed(module: nn.Module, shape: Shape) -> tuple[nn.Module, Shape]:
@@ -80,17 +80,17 @@ def deployed(module: nn.Module, shape: Shape) -> tuple[nn.Module, Shape]:
 
 
 def entry(op: Operator) -> Operator:
-    """Give what makes codes of an operator's float input."""
+    """Return what makes integer values of an operator's float input."""
     return Operator("quantize", op.in_channels, op.in_channels, op.grid, (), ACTIVATION_BITS)
 
 
 def chain(op: Operator, build: Build = build_operator) -> nn.Module:
-    """Put an integer operator behind what makes its codes."""
+    """Put an integer operator behind what makes its integer values."""
     return nn.Sequential(build_operator(entry(op)), build(op))
 
 
 def conv(op: Operator, bits: str | int) -> nn.Module:
-    """Give a 1x1 convolution that keeps an operator's width."""
+    """Return a 1x1 convolution that keeps an operator's width."""
     return build_operator(Operator("widen", op.in_channels, op.in_channels, op.grid, (), bits))
 
 
@@ -116,7 +116,7 @@ def out_of_codes(op: Operator) -> nn.Module:
 
 
 def difference(op: Operator, null: str) -> Difference:
-    """Say how the row of an integer operator comes about."""
+    """Return how the row of an integer operator comes about."""
     place = f"{op.in_channels} {op.grid}"
     if op.kind in TRANSITIONS and op.in_channels > 3:
         halves = ((0.5, f"float frame {place}"), (0.5, f"coded frame {place}"))
@@ -129,7 +129,7 @@ def difference(op: Operator, null: str) -> Difference:
 
 def integer_targets(chosen: Iterable[Operator], batch: int, build: Build) -> dict[str, Target]:
     """List by name what must be measured for the rows of integer operators."""
-    found: dict[str, Target] = {}
+    targets: dict[str, Target] = {}
     for op in chosen:
         shape: Shape = (batch, op.in_channels, op.grid, op.grid)
         place, eight = f"{op.in_channels} {op.grid}", replace(op, bits=ACTIVATION_BITS)
@@ -143,21 +143,21 @@ def integer_targets(chosen: Iterable[Operator], batch: int, build: Build) -> dic
         }
         needed = difference(op, "")
         for name in (needed.seen, *(name for _, name in needed.less if name)):
-            found[name] = (makers[name], shape)
-    return found
+            targets[name] = (makers[name], shape)
+    return targets
 
 
-def integer_evidence(every: Sequence[Operator], rows: Mapping[str, Row], status: Mapping[str, str]) -> dict[str, Any]:
-    """Say for a table's header what was verified, and how much faster 8 bits are: median over the rows of each kind."""
+def integer_evidence(every: Sequence[Operator], rows: Mapping[str, Row], status: Mapping[str, str]) -> JsonObject:
+    """Return for a table's header what was verified, and the median gain of 8 bits over the rows of each kind."""
     pairs: dict[str, list[float]] = {}
     for op in every:
         twin = replace(op, bits="fp").key
         if op.bits == ACTIVATION_BITS and op.kind not in TRANSITIONS and {op.key, twin} <= rows.keys():
             pairs.setdefault(op.kind, []).append(rows[twin].ms / rows[op.key].ms)
-    gains = {kind: float(f"{sorted(found)[len(found) // 2]:.3g}") for kind, found in pairs.items()}
+    gains = {kind: float(f"{sorted(ratios)[len(ratios) // 2]:.3g}") for kind, ratios in pairs.items()}
     return {
         "status": dict(Counter(status.values())),
-        "not_measured": sorted(key for key, each in status.items() if each != MEASURED),
+        "not_measured": sorted(key for key, state in status.items() if state != MEASURED),
         "speedup_of_8_bits": gains,
         "four_bits": "the kernels of 8 bits, on codes widened when the file is loaded",
     }

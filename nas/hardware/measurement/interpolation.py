@@ -51,8 +51,8 @@ def features(operators: Sequence[Operator]) -> Array:
                 columns[name][index] = math.log1p(value)
             elif isinstance(value, tuple):
                 columns[f"number of {name}"][index] = math.log1p(len(value))
-                for each in value:
-                    columns[f"{name} has {each}"][index] = 1.0
+                for item in value:
+                    columns[f"{name} has {item}"][index] = 1.0
             else:
                 columns[f"{name} is {value}"][index] = 1.0
     table = np.array(list(columns.values())).T
@@ -115,7 +115,7 @@ def fit(points: Array, measured: NDArray[np.bool_], log_ms: Array) -> Fit:
         inverse = np.linalg.inv(kernel + noise * np.eye(len(targets)))
         weights = inverse @ targets
         error = -weights / np.diag(inverse)
-        best = min(best, (float(np.abs(error).mean()), length, weights, error), key=lambda found: found[0])
+        best = min(best, (float(np.abs(error).mean()), length, weights, error), key=lambda candidate: candidate[0])
     _, length, weights, error = best
     kernel = linear + np.exp(-squared / (2 * scale * length**2))
     return Fit(mean + kernel @ weights, error)
@@ -138,11 +138,11 @@ def interpolate(operators: Sequence[Operator], rows: Mapping[str, Row], batch: i
         if measured.all():
             continue
         seen = [rows[operator.key] for operator in group if operator.key in rows]
-        found = fit(features(group), measured, np.log([row.ms for row in seen]))
-        off = np.expm1(found.leave_one_out)
+        fitted = fit(features(group), measured, np.log([row.ms for row in seen]))
+        off = np.expm1(fitted.leave_one_out)
         errors[kind] = {"mape": float(np.abs(off).mean()), "rms": float(np.sqrt((off**2).mean())), "n": len(seen)}
         stretch = [float(np.median([getattr(row, name) / row.ms for row in seen])) for name in ("ms_p50", "ms_p95")]
-        for operator, known, log_ms in zip(group, measured, found.log_ms, strict=True):
+        for operator, known, log_ms in zip(group, measured, fitted.log_ms, strict=True):
             if not known:
                 filled[operator.key] = interpolated_row(math.exp(log_ms), stretch, macs(operator) * batch, errors[kind])
     refuse_bad(errors)

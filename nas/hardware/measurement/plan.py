@@ -48,7 +48,7 @@ class Plan:
 
 
 def check_plan(plan: Plan, device: Device) -> Setting:
-    """Give the setting of a plan on a device; `NasError` where its backend cannot compute so there."""
+    """Return the setting of a plan on a device; `NasError` where its backend cannot compute so there."""
     setting = Setting(device.kind, plan.dtype)
     check_backend(plan.backend, setting)
     return setting

@@ -218,7 +218,7 @@ def measure_into(
 
 
 def has_room(kind: str) -> bool:
-    """Say whether one more prepared call may be kept in memory, that of the GPU too where it is measured."""
+    """Whether one more prepared call may be kept in memory, that of the GPU too where it is measured."""
     return resident_gb() < KEEP_BELOW_GB and (kind == "cpu" or gpu_share_left() > KEEP_SHARE_FREE)
 
 
@@ -242,7 +242,7 @@ def uncertain(journal: Journal, targets: dict[str, Target], round_: int, statist
 
 
 def needed_for(operator: Operator) -> Difference:
-    """Say how an operator's row comes about: what it adds to its reference."""
+    """Return how an operator's row comes about: what it adds to its reference."""
     return (
         difference(operator, NULL) if is_integer(operator) else Difference(operator.key, ((1.0, reference(operator)),))
     )

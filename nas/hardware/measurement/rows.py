@@ -27,11 +27,11 @@ def row_of(operator: Operator, needed: Difference, measured: Mapping[str, Measur
     seen, less = measured[needed.seen], [(share, measured[name]) for share, name in needed.less]
 
     def rest(figure: str) -> float:
-        return float(getattr(seen, figure) - sum(share * getattr(each, figure) for share, each in less))
+        return float(getattr(seen, figure) - sum(share * getattr(part, figure) for share, part in less))
 
     ms = max(rest("ms"), MIN_MS)
     ms_p50 = max(rest("ms_p50"), ms)
-    errors_ms = [seen.sigma_rel * seen.ms, *(share * each.sigma_rel * each.ms for share, each in less)]
+    errors_ms = [seen.sigma_rel * seen.ms, *(share * part.sigma_rel * part.ms for share, part in less)]
     return Row(
         ms=ms,
         ms_p50=ms_p50,

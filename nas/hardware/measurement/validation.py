@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.files import JsonObject
 from nas.hardware.measurement.correction import Correction, choose
 from nas.statistics import kendall_tau
 
@@ -35,7 +34,7 @@ def split(count: int, n_fit: int) -> NDArray[np.bool_]:
     return fitted
 
 
-def validate(networks: list[MeasuredNetwork], n_fit: int) -> tuple[Correction, dict[str, Any]]:
+def validate(networks: list[MeasuredNetwork], n_fit: int) -> tuple[Correction, JsonObject]:
     """Fit the correction on `n_fit` networks and judge it on the others, beside the noise and the MACs baseline.
 
     All errors are relative, as shares (0.05 is 5 %); `bias` is positive where the table says too much.
@@ -49,7 +48,7 @@ def validate(networks: list[MeasuredNetwork], n_fit: int) -> tuple[Correction, d
     correction, leave_one_out = choose(sums[fitted], count[fitted], measured[fitted])
     predicted = np.array([correction.apply(*pair) for pair in zip(sums, count, strict=True)])
     held_out = ~fitted
-    result: dict[str, Any] = {"n": int(held_out.sum()), "n_fit": int(fitted.sum()), "fit_leave_one_out": leave_one_out}
+    result: JsonObject = {"n": int(held_out.sum()), "n_fit": int(fitted.sum()), "fit_leave_one_out": leave_one_out}
     result["networks"] = [
         {
             "id": network.id,
@@ -70,8 +69,8 @@ def validate(networks: list[MeasuredNetwork], n_fit: int) -> tuple[Correction, d
     return correction, result
 
 
-def is_trustworthy(validation: Mapping[str, Any]) -> bool:
-    """Say whether held-out networks are predicted well enough: an error near the noise, and in the right order."""
+def is_trustworthy(validation: JsonObject) -> bool:
+    """Whether held-out networks are predicted well enough: an error near the noise, and in the right order."""
     allowed = max(MAX_MAPE, 2 * validation["noise_mape"])
     return bool(validation["mape"] <= allowed and validation["kendall_tau"] >= MIN_TAU)
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from nas.errors import NasError, did_you_mean
+from nas.files import JsonObject
 from nas.shipped import table_folders
 from nas.yaml_reader import Reader, compose, text_of
 
@@ -42,7 +43,7 @@ class DeviceSpec:
     unverified: tuple[str, ...]
 
     def peak(self, dtype: str) -> float:
-        """Give the peak TFLOP/s of a dtype; `NasError` where the device does not compute in it."""
+        """Return the peak TFLOP/s of a dtype; `NasError` where the device does not compute in it."""
         if dtype not in self.peak_tflops:
             raise NasError(f"{self.name} does not compute in {dtype}", did_you_mean(dtype, self.peak_tflops))
         return self.peak_tflops[dtype]
@@ -50,20 +51,20 @@ class DeviceSpec:
 
 POSITIVE_FIELDS = ("bandwidth_gb_s", "l2_mb", "sms", "boost_ghz", "power_w", "launch_us", "host_launch_us")
 TEXTS = ("aliases", "reported_as", "sources", "unverified")
-FIELDS = tuple(each.name for each in fields(DeviceSpec) if each.name != "name")
+FIELDS = tuple(field.name for field in fields(DeviceSpec) if field.name != "name")
 
 
 def spec_files() -> dict[str, Path]:
     """Map every device that has a data sheet to its file; the folder here comes before the shipped one."""
-    found: dict[str, Path] = {}
+    sheets: dict[str, Path] = {}
     for root in table_folders():
         for path in sorted(root.glob(f"*/{SPEC_FILE}")):
-            found.setdefault(path.parent.name, path)
-    return found
+            sheets.setdefault(path.parent.name, path)
+    return sheets
 
 
 def device_name(name: str) -> str:
-    """Give the device that a name or alias stands for, `a100-sxm4-80gb` for `a100`; any other name is its own."""
+    """Return the device that a name or alias stands for, `a100-sxm4-80gb` for `a100`; any other name is its own."""
     files = spec_files()
     if name in files:
         return name
@@ -79,10 +80,10 @@ def device_names() -> list[str]:
 
 def load_spec(name: str) -> DeviceSpec:
     """Read the data sheet of a device, by its name or an alias; `NasError` where there is none."""
-    files, found = spec_files(), device_name(name)
-    if found not in files:
+    files, known = spec_files(), device_name(name)
+    if known not in files:
         raise NasError(f"there is no data sheet of a device '{name}'", did_you_mean(name, device_names()))
-    return read_spec(files[found])
+    return read_spec(files[known])
 
 
 def read_spec(path: Path) -> DeviceSpec:
@@ -92,7 +93,7 @@ def read_spec(path: Path) -> DeviceSpec:
         root, FIELDS, required=[name for name in FIELDS if name != "reported_as"], what="a data sheet"
     )
     peaks = reader.mapping(parts["peak_tflops"], DTYPES, required=("fp32",), what="peak_tflops")
-    values: dict[str, Any] = {
+    values: JsonObject = {
         "name": path.parent.name,
         "title": reader.text(parts["title"], "title"),
         "peak_tflops": {dtype: float(reader.one(peaks[dtype], above_zero, dtype)) for dtype in peaks},
@@ -113,7 +114,7 @@ def texts(reader: Reader, node: yaml.Node, what: str) -> tuple[str, ...]:
     values = reader.value(node)
     if not isinstance(values, list):
         reader.fail(node, f"{what} must be a list")
-    return tuple(str(each) for each in values)
+    return tuple(str(value) for value in values)
 
 
 def above_zero(value: Any) -> str | None:

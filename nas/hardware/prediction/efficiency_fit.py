@@ -77,17 +77,17 @@ class Calibration:
 
     def regime(self, dtype: str, backend: str) -> Regime | None:
         """Find the regime of a dtype and backend; None where no published figure stands behind it."""
-        return next((each for each in self.regimes if each.backend == backend and dtype in each.dtypes), None)
+        return next((regime for regime in self.regimes if regime.backend == backend and dtype in regime.dtypes), None)
 
 
 def read_published(path: Path) -> tuple[Published, ...]:
     """Read published figures; `NasError` where a column is missing or a value is not a positive number."""
-    names = tuple(each.name for each in fields(Published))
+    names = tuple(field.name for field in fields(Published))
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         if tuple(reader.fieldnames or ()) != names:
             raise NasError(f"{path} has other columns than {', '.join(names)}", "Restore the file")
-        found = []
+        figures = []
         for number, row in enumerate(reader, start=2):
             try:
                 resolution, batch, value = int(row["resolution"]), int(row["batch"]), float(row["value"])
@@ -96,8 +96,8 @@ def read_published(path: Path) -> tuple[Published, ...]:
             if row["metric"] not in ("img_s", "ms") or not (0 < value < math.inf) or min(resolution, batch) < 1:
                 raise NasError(f"{path}, line {number}: not a positive figure in img_s or ms", "Mend the line")
             texts = {name: row[name] for name in ("model", "dtype", "backend", "metric", "source")}
-            found.append(Published(resolution=resolution, batch=batch, value=value, **texts))
-    return tuple(found)
+            figures.append(Published(resolution=resolution, batch=batch, value=value, **texts))
+    return tuple(figures)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +120,7 @@ def fit_efficiency(workloads: Sequence[Workload], measured_ms: Array, prior: Eff
 
     def residuals(moved: Array) -> Array:
         efficiency = start * np.exp(moved)
-        errors = np.array([math.log(each.ms(efficiency)) for each in workloads]) - logs
+        errors = np.array([math.log(workload.ms(efficiency)) for workload in workloads]) - logs
         robust = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + (errors / FIGURE_SIGMA) ** 2) - 1))
         return np.concatenate([robust, moved / PRIOR_SIGMA])
 
@@ -129,8 +129,8 @@ def fit_efficiency(workloads: Sequence[Workload], measured_ms: Array, prior: Eff
 
 
 def rescale(workloads: Sequence[Workload], measured_ms: Array, efficiency: Array) -> Fit:
-    """Give the scale that fits measured milliseconds [n] by the median, so that one wrong figure does not move it."""
-    ratios = [math.log(ms / each.ms(efficiency)) for each, ms in zip(workloads, measured_ms, strict=True)]
+    """Return the scale that fits measured milliseconds [n] by the median, so that one wrong figure does not move it."""
+    ratios = [math.log(ms / load.ms(efficiency)) for load, ms in zip(workloads, measured_ms, strict=True)]
     return Fit(efficiency, math.exp(float(np.median(ratios))) if ratios else 1.0)
 
 
@@ -140,7 +140,7 @@ def left_out(models: Sequence[str]) -> list[NDArray[np.bool_]]:
 
 
 def half_width(errors: Array, coverage: float = 0.9) -> float:
-    """Give the size of error, of logarithms [n], that a further figure stays below in `coverage` of all cases.
+    """Return the size of error, of logarithms [n], that a further figure stays below in `coverage` of all cases.
 
     The rank is that of conformal prediction (Vovk et al. 2005): nothing is assumed of the errors' distribution.
     """
@@ -149,7 +149,7 @@ def half_width(errors: Array, coverage: float = 0.9) -> float:
 
 
 def sigma_of(width: float) -> float:
-    """Give the relative uncertainty whose 90 % interval has this half-width of logarithms."""
+    """Return the relative uncertainty whose 90 % interval has this half-width of logarithms."""
     return math.expm1(width / INTERVAL_90)
 
 
@@ -164,14 +164,14 @@ def read_calibration(path: Path) -> Calibration:
     data = read_plain(text_of(path), str(path))
     try:
         efficiency = Efficiency(**{name: float(value) for name, value in data["efficiency"].items()})
-        regimes = tuple(Regime(**{**each, "dtypes": tuple(each["dtypes"])}) for each in data["regimes"])
-        found = Calibration(device=str(data["device"]), efficiency=efficiency, regimes=regimes)
+        regimes = tuple(Regime(**{**regime, "dtypes": tuple(regime["dtypes"])}) for regime in data["regimes"])
+        calibration = Calibration(device=str(data["device"]), efficiency=efficiency, regimes=regimes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NasError(f"{path} is no calibration: {error!r}", "Restore it, or run benchmarks/transfer.py") from error
-    numbers = [*efficiency.shares(), *(value for each in regimes for value in (each.scale, each.sigma_rel))]
+    numbers = [*efficiency.shares(), *(value for regime in regimes for value in (regime.scale, regime.sigma_rel))]
     if not (np.isfinite(numbers).all() and min(numbers) > 0):
         raise NasError(f"{path} holds a number that is not positive", "Restore it, or run benchmarks/transfer.py")
-    return found
+    return calibration
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:
@@ -186,11 +186,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def rounded(calibration: Calibration) -> Calibration:
-    """Give a calibration as it is once written and read."""
-    regimes = tuple(Regime(**{**plain(asdict(each)), "dtypes": each.dtypes}) for each in calibration.regimes)
+    """Return a calibration as it is once written and read."""
+    regimes = tuple(Regime(**{**plain(asdict(regime)), "dtypes": regime.dtypes}) for regime in calibration.regimes)
     return replace(calibration, efficiency=Efficiency(**plain(asdict(calibration.efficiency))), regimes=regimes)

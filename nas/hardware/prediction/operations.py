@@ -96,7 +96,7 @@ class Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         outputs = list(tensors_in(result))
         here = all(
-            each.device.type == "meta" for each in tensors_in((args, kwargs, result))
+            tensor.device.type == "meta" for tensor in tensors_in((args, kwargs, result))
         )  # constants come from the CPU
         if outputs and here and not is_free(func):
             self.found.extend(kernels_of(func, args, kwargs, outputs))
@@ -133,11 +133,11 @@ class Functions(TorchFunctionMode):
 
 
 def attend(recorder: Recorder, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, **_: Any) -> Tensor:
-    """Write fused attention of q [..., H, L, E], k and v [..., H, S, E] down; give a tensor of its shape and layout."""
+    """Record fused attention of q [..., H, L, E], k and v [..., H, S, E]; return a tensor of its shape and layout."""
     length, width = q.shape[-2], v.shape[-1]
     out = q.new_empty(*q.shape[:-3], length, q.shape[-3], width).transpose(-3, -2)
     flops = 2 * q.numel() * k.shape[-2] + 2 * out.numel() * k.shape[-2]
-    moved = sum(traffic(each) for each in (q, k, v, out, *([attn_mask] if attn_mask is not None else [])))
+    moved = sum(traffic(tensor) for tensor in (q, k, v, out, *([attn_mask] if attn_mask is not None else [])))
     tiles = math.prod(q.shape[:-2]) * -(-length // TILE)
     recorder.found.append(Operation("attention", NAMES[q.dtype], flops, moved, tiles))
     return out
@@ -157,7 +157,7 @@ def kernels_of(
     """Yield what one ATen operation starts: a kernel, and one more for the bias of a convolution."""
     name, out = func.overloadpacket.__name__, outputs[0]
     inputs = list(tensors_in((args, kwargs)))
-    moved = sum(traffic(each) for each in outputs) + sum(traffic(each) for each in inputs)
+    moved = sum(traffic(output) for output in outputs) + sum(traffic(input) for input in inputs)
     if name == "convolution":
         images, weight, bias, groups, transposed = args[0], args[1], args[2], args[8], args[6]
         flops = 2 * (images if transposed else out).numel() * weight[0].numel()
@@ -179,15 +179,15 @@ def kernels_of(
 
 
 def is_free(func: Any) -> bool:
-    """Tell whether an operation starts no kernel: it makes a view, or memory that nothing is written to."""
+    """Return whether an operation starts no kernel: it makes a view, or memory that nothing is written to."""
     if func.overloadpacket.__name__ in FREE:
         return True
-    returned = [each.alias_info for each in func._schema.returns]
+    returned = [output.alias_info for output in func._schema.returns]
     return bool(returned) and all(alias is not None and not alias.is_write for alias in returned)
 
 
 def traffic(tensor: Tensor) -> int:
-    """Give the bytes of a tensor, each once even where it is broadcast."""
+    """Return the bytes of a tensor, each once even where it is broadcast."""
     sizes = [size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride]
     return math.prod(sizes) * tensor.element_size()
 
@@ -197,8 +197,8 @@ def tensors_in(nested: Any) -> Iterator[Tensor]:
     if isinstance(nested, Tensor):
         yield nested
     elif isinstance(nested, tuple | list):
-        for each in nested:
-            yield from tensors_in(each)
+        for item in nested:
+            yield from tensors_in(item)
     elif isinstance(nested, dict):
         yield from tensors_in(list(nested.values()))
 
@@ -208,7 +208,7 @@ def cast(nested: Any, dtype: torch.dtype) -> Any:
     if isinstance(nested, Tensor):
         return nested.to(dtype) if nested.is_floating_point() else nested
     if isinstance(nested, tuple | list):
-        return type(nested)(cast(each, dtype) for each in nested)
+        return type(nested)(cast(item, dtype) for item in nested)
     if isinstance(nested, dict):
         return {name: cast(each, dtype) for name, each in nested.items()}
     return nested

@@ -95,7 +95,7 @@ def scaling(at: Conditions) -> Scaling:
 
 
 def describe_regime(regime: Regime) -> str:
-    """Say what a regime rests on."""
+    """Return what a regime rests on."""
     return (
         f"{regime.n} published throughputs at batch 128; each model left out: "
         f"median error {regime.loo_median_ape:.0%}, mean {regime.loo_mape:.0%}, Kendall tau {regime.loo_tau:.2f}"
@@ -131,7 +131,7 @@ def predict_network(module: nn.Module, resolution: int, at: Conditions) -> tuple
     scaled = scaling(at)
     ms = network_ms(operations, at, scaled.fit)
     factor = math.exp(INTERVAL_90 * math.log1p(scaled.sigma_rel))
-    count = sum(each.flops for each in operations) // (2 * at.batch)
+    count = sum(operation.flops for operation in operations) // (2 * at.batch)
     return Latency(ms, ms / factor, ms * factor, "predicted"), count
 
 

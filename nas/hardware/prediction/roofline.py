@@ -45,7 +45,7 @@ class Efficiency:
     vector_matmul: float
 
     def shares(self) -> Array:
-        """Give the shares in the order of KINDS."""
+        """Return the shares in the order of KINDS."""
         return np.array([getattr(self, kind) for kind in KINDS])
 
 
@@ -59,11 +59,11 @@ class Workload:
     start_ms: float  # of starting a kernel
 
     def ms(self, efficiency: Array) -> float:
-        """Give the milliseconds of the whole at efficiencies [kinds], in the order of KINDS."""
+        """Return the milliseconds of the whole at efficiencies [kinds], in the order of KINDS."""
         return float(self.kernels_ms(efficiency).sum())
 
     def kernels_ms(self, efficiency: Array) -> Array:
-        """Give the milliseconds of every kernel."""
+        """Return the milliseconds of every kernel."""
         return self.start_ms + np.maximum(self.compute_ms / efficiency[self.kind], self.memory_ms / efficiency[0])
 
 
@@ -73,22 +73,24 @@ def workload(operations: Sequence[Operation], spec: DeviceSpec, *, tf32: bool, s
     float32 convolutions use TF32 where the device has it, as cuDNN does by default; float32 matrix products do with
     `tf32` only. `start_us` is the time of starting a kernel, which nothing hides.
     """
-    units = [unit_of(each, spec, tf32) for each in operations]
+    units = [unit_of(operation, spec, tf32) for operation in operations]
     kind = np.array([KINDS.index(name) for name, _ in units], dtype=np.int64)
     peak = np.array([peak for _, peak in units])
-    flops = np.array([each.flops for each in operations], dtype=float)
-    tiles = np.array([each.tiles for each in operations], dtype=float)
+    flops = np.array([operation.flops for operation in operations], dtype=float)
+    tiles = np.array([operation.tiles for operation in operations], dtype=float)
     busy = np.clip(tiles / spec.sms, 1 / spec.sms, 1.0)
     return Workload(
         compute_ms=flops / (peak * busy) / 1e9,
-        memory_ms=np.array([each.bytes_moved for each in operations], dtype=float) / spec.bandwidth_gb_s / 1e6,
+        memory_ms=np.array([operation.bytes_moved for operation in operations], dtype=float)
+        / spec.bandwidth_gb_s
+        / 1e6,
         kind=kind,
         start_ms=start_us / 1e3,
     )
 
 
 def unit_of(operation: Operation, spec: DeviceSpec, tf32: bool) -> tuple[str, float]:
-    """Give the kind whose efficiency counts, and the peak TFLOP/s of the unit that computes it."""
+    """Return the kind whose efficiency counts, and the peak TFLOP/s of the unit that computes it."""
     kind, dtype = operation.kind, operation.dtype
     if kind in ("memory", "depthwise"):
         return kind, spec.peak("fp32")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from nas.errors import NasError, did_you_mean
+from nas.files import JsonObject
 from nas.hardware.device import check_device_name, is_foreign, known_devices, this_machine
 from nas.hardware.prediction.data_sheet import device_name, device_names, spec_files
 from nas.hardware.table.header import TableHeader
@@ -17,33 +17,33 @@ DEFAULTS = (("cudagraph", "bf16", 1), ("onnxruntime", "fp32", 1), ("eager", "fp3
 DEFAULT_SPACE = "scan-mix-tiny"
 
 
-def find_table(name_or_path: str, wanted: dict[str, Any]) -> Path:
+def find_table(name_or_path: str, wanted: JsonObject) -> Path:
     """Find the header file of a device's table that is as `wanted`, or check the given path."""
     path = Path(name_or_path)
     if path.suffix in (".json", ".csv"):
         if not path.with_suffix(".json").is_file():
             raise NasError(f"there is no latency table {path}", "Give the path of its .json or .csv file")
-        found = [(path.with_suffix(".json"), read_header(path.with_suffix(".json")))]
+        tables = [(path.with_suffix(".json"), read_header(path.with_suffix(".json")))]
     else:
-        found = tables_of(name_or_path)
+        tables = tables_of(name_or_path)
     fitting = [
-        (path, header) for path, header in found if all(getattr(header, name) == wanted[name] for name in wanted)
+        (path, header) for path, header in tables if all(getattr(header, name) == wanted[name] for name in wanted)
     ]
     if not fitting:
-        asked = ", ".join(f"{name} {value}" for name, value in wanted.items())
-        there = "; ".join(title(header) for _, header in found)
+        wishes = ", ".join(f"{name} {value}" for name, value in wanted.items())
+        there = "; ".join(title(header) for _, header in tables)
         raise NasError(
-            f"'{name_or_path}' has no latency table for {asked}: there is {there}",
-            f"Drop the option, or measure: nas profile --device {found[0][1].device}{as_flags(wanted)}",
+            f"'{name_or_path}' has no latency table for {wishes}: there is {there}",
+            f"Drop the option, or measure: nas profile --device {tables[0][1].device}{as_flags(wanted)}",
         )
     return min(fitting, key=lambda pair: preference(pair[1]))[0]
 
 
 def tables_of(device: str) -> list[tuple[Path, TableHeader]]:
     """List the header files of a device's tables, by its name or an alias; `NasError` where it has none."""
-    found = tables_here(device)
-    if found:
-        return found
+    tables = tables_here(device)
+    if tables:
+        return tables
     if device_name(device) in spec_files():
         raise NasError(
             f"the device '{device}' has a data sheet but no latency table",
@@ -72,14 +72,14 @@ def tables_here(device: str) -> list[tuple[Path, TableHeader]]:
 
 def headers_of(folder: str) -> list[tuple[Path, TableHeader]]:
     """Read the headers in a folder of tables; of two of one name, that under the current directory."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for root in table_folders():
         for path in sorted((root / check_device_name(folder)).glob("*.json")):
-            found.setdefault(path.name, path)
-    return [(path, read_header(path)) for path in found.values()]
+            paths.setdefault(path.name, path)
+    return [(path, read_header(path)) for path in paths.values()]
 
 
-def as_flags(wanted: dict[str, Any]) -> str:
+def as_flags(wanted: JsonObject) -> str:
     """Write settings as flags of the command line."""
     return "".join(f" --{name} {value}" for name, value in wanted.items())
 

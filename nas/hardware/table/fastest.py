@@ -17,21 +17,21 @@ Path = tuple[float, tuple[Any, ...]]  # milliseconds, and what was chosen
 
 
 def fastest_architecture(table: LatencyTable, space: SearchSpace) -> Architecture:
-    """Give the architecture of the least predicted latency.
+    """Return the architecture of the least predicted latency.
 
     Dynamic programming over operators, with the width and whether the map is coded as state: the prediction is a sum,
-    of which only the step between two stages and what stands between floats and codes see two neighbours.
+    of which only the step between two stages and what stands between floats and integer values see two neighbours.
     """
-    found = [fastest_at(table, space, resolution) for resolution in space.resolutions]
-    return min(found, key=lambda architecture: table.predict(architecture).ms)
+    fastest = [fastest_at(table, space, resolution) for resolution in space.resolutions]
+    return min(fastest, key=lambda architecture: table.predict(architecture).ms)
 
 
 def fastest_at(table: LatencyTable, space: SearchSpace, resolution: int) -> Architecture:
-    """Give the fastest architecture of one resolution."""
+    """Return the fastest architecture of one resolution."""
 
     def cost(coded: bool, op: Operator) -> float:
-        steps = [each for each in (place_transition(coded, op), op) if each is not None]
-        return sum(table.correction.b * table.row(each).ms + table.correction.c for each in steps)
+        steps = [step for step in (place_transition(coded, op), op) if step is not None]
+        return sum(table.correction.b * table.row(step).ms + table.correction.c for step in steps)
 
     grids = space.grids(resolution)
     paths: dict[State, Path] = {(0, False): (0.0, ())}

@@ -125,7 +125,7 @@ class LatencyTable:
         return self.correction.apply(self.header.null_ms + sums, counts)
 
     def searchable(self, space: SearchSpace) -> SearchSpace:
-        """Give the part of a space that this table can price: integer bit-widths without rows are no choices here."""
+        """Return the part of a space that this table can price: integer bit-widths without rows are no choices here."""
         return available(space, lambda operator: operator.key in self.rows)
 
     def over(self, space: SearchSpace) -> LatencyTable:

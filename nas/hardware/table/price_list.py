@@ -40,12 +40,12 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transitions:
-    """Milliseconds where floats become codes and back, at each width of a grid; none in a space of floats only."""
+    """Milliseconds where floats become integer values and back, at each width of a grid; none in a float space."""
 
     ms: Array  # [resolutions, widths, 2, 2]: what comes is coded, what is asked for is
 
     def of(self, resolution: Integers, width: Integers, comes: Flags, asked: Flags) -> Array:
-        """Give the milliseconds of each genome [n]."""
+        """Return the milliseconds of each genome [n]."""
         return self.ms[resolution, width, comes.view(np.int8), asked.view(np.int8)]
 
 
@@ -79,7 +79,7 @@ class PriceList:
     mixed: bool  # whether anything of the space has integer bits
 
     def sums(self, genomes: NDArray[np.integer[Any]]) -> tuple[Array, Integers]:
-        """Give the summed milliseconds [n] of genomes [n, genes], NaN where a row is missing, and how many rows [n].
+        """Return the summed milliseconds [n] of genomes [n, genes], NaN where a row is missing, and how many rows [n].
 
         The rows are added from the first operator to the last, as `LatencyTable.predict` adds them. `NasError` where a
         gene is out of range.
@@ -159,8 +159,8 @@ def stage_prices(space: SearchSpace, s: int, ms_of: Callable[[Operator], float])
     """Lay out one stage."""
     stage, places, resolutions = space.stages[s], space.layout.place(), space.resolutions
     grids = [space.grids(resolution) for resolution in resolutions]
-    widths, sides, blocks = stage.widths, [each[s] for each in grids], list(coded_blocks(stage))
-    ahead = ((3,), list(resolutions)) if s == 0 else (space.stages[s - 1].widths, [each[s - 1] for each in grids])
+    widths, sides, blocks = stage.widths, [grid[s] for grid in grids], list(coded_blocks(stage))
+    ahead = ((3,), list(resolutions)) if s == 0 else (space.stages[s - 1].widths, [grid[s - 1] for grid in grids])
     return StagePrices(
         entry=entry_prices(space, s, ms_of),
         blocks=np.array([[[ms_of(place(b, w, g)) for b in blocks] for w in widths] for g in sides]),
@@ -192,7 +192,7 @@ def entry_prices(space: SearchSpace, s: int, ms_of: Callable[[Operator], float])
 
 
 def transitions(widths: Iterable[int], grids: Iterable[int], ms_of: Callable[[Operator], float]) -> Transitions:
-    """Lay out what it takes between floats and codes; 0 where nothing stands between."""
+    """Lay out what it takes between floats and integer values; 0 where nothing stands between."""
 
     def cell(width: int, grid: int, comes: bool, asked: bool) -> float:
         op = place_transition(comes, Operator("", width, width, grid, (), 8 if asked else "fp"))
@@ -215,7 +215,7 @@ def coded_blocks(stage: StageSpace) -> Iterator[Block]:
 
 
 def slot_of(stage: StageSpace, s: int, b: int, places: dict[str, int]) -> Slot:
-    """Say where the genes of a block lie and what each adds to its code; a gene with one choice adds nothing."""
+    """Return where the genes of a block lie and what each adds to its code; a gene with one choice adds nothing."""
     prefix = f"{s}.{b}"
     terms, sizes = [], []
     for kind, settings in stage.kinds.items():
@@ -225,9 +225,9 @@ def slot_of(stage: StageSpace, s: int, b: int, places: dict[str, int]) -> Slot:
         radices = [int(np.prod(counts[index + 1 :])) for index in range(len(counts))]
         terms.append([(column, radix) for (column, count), radix in zip(genes, radices, strict=True) if count > 1])
         sizes.append(int(np.prod(counts)))
-    longest = max(len(each) for each in terms)
+    longest = max(len(term) for term in terms)
     kind_gene = places[f"{prefix}.kind"]
-    filled = np.array([each + [(kind_gene, 0)] * (longest - len(each)) for each in terms], dtype=np.int64)
+    filled = np.array([term + [(kind_gene, 0)] * (longest - len(term)) for term in terms], dtype=np.int64)
     filled = filled.reshape(len(terms), longest, 2)
     start = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
     column, radix = (np.ascontiguousarray(filled[:, :, index].T) for index in (0, 1))

@@ -32,18 +32,18 @@ def interval_in_words(latency: Latency) -> str:
 
 
 def warnings_of(table: LatencyTable, machine: Device) -> list[str]:
-    """Say what a user of a table has to know: that it is predicted, of another processor, or failed its validation."""
+    """Return what a user of a table has to know: whether it is predicted, of another processor, or failed a check."""
     header = table.header
-    found = []
+    warnings = []
     if header.provenance == "predicted":
-        found.append(f"no latency of {header.device} is measured: all are predicted from its data sheet")
+        warnings.append(f"no latency of {header.device} is measured: all are predicted from its data sheet")
     if header.provenance == "interpolated":
         rows = sum(row.provenance == "interpolated" for row in table.rows.values())
-        found.append(f"{rows} of the {len(table.rows)} rows of {header.device} are interpolated, not measured")
+        warnings.append(f"{rows} of the {len(table.rows)} rows of {header.device} are interpolated, not measured")
     if is_foreign(header.device_kind, header.fingerprint, machine):
         model = header.fingerprint.get("model")
-        found.append(f"the table of {header.device} was measured on another processor ({model}) than this one")
+        warnings.append(f"the table of {header.device} was measured on another processor ({model}) than this one")
     if not header.trustworthy:
         mape = header.validation["mape"]
-        found.append(f"the table of {header.device} failed its validation (MAPE {mape:.0%}): rough orientation only")
-    return found
+        warnings.append(f"the table of {header.device} failed its validation (MAPE {mape:.0%}): rough orientation only")
+    return warnings

@@ -19,7 +19,7 @@ from nas.training.supernet.fair_sampling import rotation, with_kinds
 
 
 def joins(space: SearchSpace, total_steps: int, shares: tuple[float, ...]) -> dict[int, int]:
-    """Give for each integer bit-width of a space, most bits first, the step at which it joins.
+    """Return for each integer bit-width of a space, most bits first, the step at which it joins.
 
     `shares` of all steps go before; the last share holds for all further widths.
     """
@@ -32,7 +32,7 @@ def begin_steps(supernet: Supernet, width: int, images: Tensor, seed: int) -> No
     """Set all shared steps of one bit-width by the weights as they are and the activations of `images` [n, 3, h, w].
 
     Runs largest subnets that together hold every kind in every slot, each with all its parts quantised and with every
-    other part, so that each place where codes begin is met as well.
+    other part, so that each place where integer values begin is met as well.
     """
     space = supernet.space
     rng = np.random.default_rng([seed, width, 5])

@@ -19,14 +19,14 @@ from nas.training.supernet.fair_sampling import with_kinds
 
 
 def cosines(supernet: Supernet, batches: Sequence[tuple[Tensor, Tensor]], seed: int) -> dict[str, float]:
-    """Give for each further name of a shared tensor the mean cosine of its gradients by that kind and by the first.
+    """Return for each further name of a shared tensor the mean cosine of its gradients by that kind and by the first.
 
     For every batch of (images [n, 3, h, w], labels [n]) a largest architecture is drawn, and put together once with
     either kind in the place of the tensor, so that nothing else differs. Weights and statistics stay as they are.
     """
     twin = supernet.twin().train()
     pairs = sorted({(home.partition(".")[0], alias.partition(".")[0]) for alias, home in twin.aliases.items()})
-    found: dict[str, list[float]] = {alias: [] for alias in twin.aliases}
+    angles: dict[str, list[float]] = {alias: [] for alias in twin.aliases}
     for number, (images, labels) in enumerate(batches):
         rng = np.random.default_rng([seed, number, 11])
         kinds = random_kinds(twin.space, rng)
@@ -34,8 +34,8 @@ def cosines(supernet: Supernet, batches: Sequence[tuple[Tensor, Tensor]], seed: 
             names = [alias for alias in twin.aliases if alias.startswith(f"{other}.")]
             one, two = (gradients(twin, kinds, module, names, images, labels, seed) for module in (home, other))
             for name in names:
-                found[name].append(cosine(one[name], two[name]))
-    return {name: float(np.mean(each)) for name, each in found.items()}
+                angles[name].append(cosine(one[name], two[name]))
+    return {name: float(np.mean(each)) for name, each in angles.items()}
 
 
 def gradients(
@@ -47,7 +47,7 @@ def gradients(
     labels: Tensor,
     seed: int,
 ) -> dict[str, Tensor]:
-    """Give the gradients of shared tensors, by name, of the largest architecture with one module in its place."""
+    """Return the gradients of shared tensors, by name, of the largest architecture with one module in its place."""
     stage, block, kind = place_of(module)
     row = [*kinds[stage]]
     row[block] = kind
@@ -68,12 +68,12 @@ def random_kinds(space: SearchSpace, rng: np.random.Generator) -> list[list[str]
 
 
 def cosine(one: Tensor, other: Tensor) -> float:
-    """Give the cosine of two gradients; 0 where one vanishes."""
+    """Return the cosine of two gradients; 0 where one vanishes."""
     return float(F.cosine_similarity(one.flatten(), other.flatten(), 0))
 
 
 def split_state(state: Mapping[str, Tensor], aliases: Mapping[str, str], fresh: nn.Module) -> dict[str, Tensor]:
-    """Give a training's state to a `fresh` supernet in which some of `aliases` are tensors of their own.
+    """Return a training's state to a `fresh` supernet in which some of `aliases` are tensors of their own.
 
     Each begins as a copy of the slice that it was: weight, average and moments of the optimiser.
     """

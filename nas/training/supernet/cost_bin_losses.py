@@ -23,7 +23,7 @@ class CostBinLosses:
         self.means[number] = torch.where(row == UNSEEN, loss, row + (loss - row) * torch.tensor([FAST, SLOW]))
 
     def chances(self, count: int) -> np.ndarray:
-        """Give the chances [count] of the first ranges: half equal, half in proportion to how fast losses fall.
+        """Return the chances [count] of the first ranges: half equal, half in proportion to how fast losses fall.
 
         A range that lags behind and still learns is drawn more often, one that is done less. Equal until every range
         has been seen.

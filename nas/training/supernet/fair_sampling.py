@@ -17,7 +17,7 @@ Extreme = Callable[..., Any]  # `max` or `min`
 
 
 def rotation(space: SearchSpace, step: int, seed: int, member: int) -> list[list[str]]:
-    """Give a kind for every slot of every stage: each slot walks through its own shuffled list of all its kinds."""
+    """Return a kind for every slot of every stage: each slot walks through its own shuffled list of all its kinds."""
     chosen = []
     for s, stage in enumerate(space.stages):
         kinds = list(stage.kinds)
@@ -33,7 +33,7 @@ def rotation(space: SearchSpace, step: int, seed: int, member: int) -> list[list
 def with_kinds(
     space: SearchSpace, kinds: list[list[str]], rng: np.random.Generator, extreme: Extreme | None = None
 ) -> Architecture:
-    """Give an architecture whose blocks have the given kinds: one drawn at random, or an extreme, `max` or `min`."""
+    """Return an architecture whose blocks have the given kinds: one drawn at random, or an extreme, `max` or `min`."""
     resolution = extreme(space.resolutions) if extreme else int(rng.choice(space.resolutions))
     stages = []
     for stage, row, grid in zip(space.stages, kinds, space.grids(resolution), strict=True):

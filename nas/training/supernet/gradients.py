@@ -22,10 +22,10 @@ class SequentialGradients:
         self.supernet, self.recipe = supernet, recipe
 
     def add(self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor) -> float:
-        """Add the gradients of all subnets, the largest first, over the batch; give the mean loss of the largest."""
+        """Add the gradients of all subnets, the largest first, over the batch; return the mean loss of the largest."""
         parts, loss = self.recipe.accumulate, 0.0
-        for some, theirs in zip(images.chunk(parts), labels.chunk(parts), strict=True):
-            loss += self.add_part(architectures, some, theirs) / parts
+        for some_images, theirs in zip(images.chunk(parts), labels.chunk(parts), strict=True):
+            loss += self.add_part(architectures, some_images, theirs) / parts
         return loss
 
     def add_part(self, architectures: Sequence[Architecture], images: Tensor, labels: Tensor) -> float:
@@ -46,7 +46,7 @@ class SequentialGradients:
         return loss.item()
 
     def shares(self, drawn: Sequence[Architecture]) -> int:
-        """Say into how many shares the random subnets split what they see."""
+        """Return into how many shares the random subnets split what they see."""
         return len(drawn) if self.recipe.split_batch else 1
 
 
@@ -150,6 +150,6 @@ def train_children(
 
 
 def run(supernet: Supernet, architecture: Architecture, images: Tensor, recipe: SupernetRecipe) -> Tensor:
-    """Give the logits of a subnet, float32 whatever the precision of its products."""
+    """Return the logits of a subnet, float32 whatever the precision of its products."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
         return supernet(images, architecture).float()

@@ -19,7 +19,7 @@ MOST_IMPORTANCE = 0.5  # share of importance in the chances at the end: the rest
 def gradient_norms(
     supernet: Supernet, architecture: Architecture, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> np.ndarray:
-    """Give for each image, in order, the norm of the gradient of its loss by the logits: `|softmax(z) - onehot(y)|`.
+    """Return for each image, in order, the norm of the gradient of its loss by the logits: `|softmax(z) - onehot(y)|`.
 
     It bounds the norm by the weights, and costs a forward pass (Lu et al. 2023, arXiv 2302.14772). BatchNorm takes the
     statistics of each batch; the supernet's own stay as they are.

@@ -60,7 +60,9 @@ class SupernetTraining:
             parameter_groups(supernet, recipe.weight_decay, recipe.step_rate), lr=recipe.learning_rate, fused=True
         )
         self.joins = joins(supernet.space, self.total_steps, (recipe.bits_after, recipe.low_bits_after))
-        self.cost = cost or (lambda each: float(architecture_cost(each, supernet.space.num_classes).macs))
+        self.cost = cost or (
+            lambda architecture: float(architecture_cost(architecture, supernet.space.num_classes).macs)
+        )
         self.spaces: dict[tuple[bool, bool], SearchSpace] = {}  # what has joined: depths, widths
         self.ranges: dict[tuple[bool, bool], list[list[Architecture]]] = {}
         self.cost_bin_losses, self.front = CostBinLosses(COST_RANGES), front
@@ -100,7 +102,7 @@ class SupernetTraining:
         )
 
     def gradient_norm(self, name: str) -> float:
-        """Give the running norm of the gradients of a shared module, as Adam's second moments hold it; 0 before any."""
+        """Return the running norm of the gradients of a shared module, from Adam's second moments; 0 before any."""
         squares, (_, beta) = 0.0, self.optimizer.defaults["betas"]
         for parameter in self.supernet.shared[name].parameters():
             moments = self.optimizer.state.get(parameter, {})
@@ -109,7 +111,7 @@ class SupernetTraining:
         return math.sqrt(squares)
 
     def split(self, names: Collection[str]) -> SupernetTraining:
-        """Give a training that goes on with shared tensors of these names as tensors of their own."""
+        """Return a training that goes on with shared tensors of these names as tensors of their own."""
         sharing = replace(self.supernet.sharing, split=self.supernet.sharing.split | frozenset(names))
         supernet = Supernet(self.supernet.space, self.supernet.ranks, sharing)
         fresh = SupernetTraining(supernet, self.recipe, self.seed, self.steps_per_epoch, self.cost, self.front)
@@ -117,7 +119,7 @@ class SupernetTraining:
         return fresh
 
     def state(self) -> dict[str, Tensor]:
-        """Give every tensor that the rest of the training depends on, by name; `restore` takes it back."""
+        """Return every tensor that the rest of the training depends on, by name; `restore` takes it back."""
         tensors = {f"weight/{name}": tensor for name, tensor in self.supernet.state_dict().items()}
         tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
         for name, parameter in self.supernet.named_parameters():
@@ -152,7 +154,7 @@ def train_epoch(
     batches: Iterable[tuple[Tensor, Tensor]],
     on_step: Callable[[int], None] = lambda step: None,
 ) -> float:
-    """Train one epoch on (images [b, 3, h, w], labels [b]); give the mean loss of the largest subnets.
+    """Train one epoch on (images [b, 3, h, w], labels [b]); return the mean loss of the largest subnets.
 
     With several ranks, each is given its share of every batch.
     Raises `Diverged` when the loss is no longer finite, or has jumped for good.
@@ -169,7 +171,7 @@ def train_epoch(
 
 
 def train_step(training: SupernetTraining, images: Tensor, labels: Tensor) -> float:
-    """Train the subnets of one step on one batch; give the loss of the largest.
+    """Train the subnets of one step on one batch; return the loss of the largest.
 
     Raises `Diverged`, and leaves the weights as they were, when the loss or a gradient is not finite.
     """
@@ -201,7 +203,7 @@ def mixed_share(training: SupernetTraining, images: Tensor, labels: Tensor) -> t
 
 
 def enabled_widths(training: SupernetTraining, images: Tensor) -> tuple[int, ...]:
-    """Give the integer bit-widths that are trained by now; those that join at this step get their first steps."""
+    """Return the integer bit-widths that are trained by now; those that join at this step get their first steps."""
     for bits, start in training.joins.items():
         if start == training.step:
             begin_steps(training.supernet, bits, training.supernet.ranks.whole(images), training.seed)

@@ -12,7 +12,7 @@ SIZES = ("kernel", "band", "expansion", "heads", "state")  # settings of blocks 
 
 
 def joined(space: SearchSpace, depths: bool, widths: bool) -> SearchSpace:
-    """Give the part of a space whose `depths`, and `widths` with all other sizes, are free or else at their largest.
+    """Return the part of a space whose `depths`, and `widths` with all other sizes, are free or else at their largest.
 
     After Cai et al. 2020 (Once for All): depth joins before width. Kinds, directions and bits stay free.
     """
@@ -24,7 +24,7 @@ def joined(space: SearchSpace, depths: bool, widths: bool) -> SearchSpace:
 
 
 def largest_stage(stage: StageSpace, depths: bool, widths: bool) -> StageSpace:
-    """Give a stage with what has not joined at its largest."""
+    """Return a stage with what has not joined at its largest."""
 
     def choices(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return (max(values),) if name in SIZES and not widths else values

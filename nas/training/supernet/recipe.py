@@ -66,5 +66,5 @@ class SupernetRecipe:
 
     @property
     def sharing(self) -> Sharing:
-        """Say how subnets share weights when the training begins."""
+        """Return how subnets share weights when the training begins."""
         return Sharing(kernel_matrices=self.kernel_matrices, experts=self.experts)

@@ -42,7 +42,7 @@ class StepContext:
 def sandwich(
     context: StepContext, sampling: str = "rotation", widths: tuple[int, ...] = (), rotate_smallest: bool = False
 ) -> list[Architecture]:
-    """Give the subnets of a step: a largest one first (the teacher), random ones, the smallest last.
+    """Return the subnets of a step: a largest one first (the teacher), random ones, the smallest last.
 
     Sandwich rule (Yu & Huang 2019, arXiv 1903.05134); the first ones are drawn by one of `SAMPLINGS`. The smallest is
     that of the space, or of the kinds whose turn it is.
@@ -56,7 +56,7 @@ def sandwich(
     if not widths:
         return [largest, *drawn, smallest]
     rng = np.random.default_rng([context.seed, context.step, 4])
-    drawn = [drawn_bits(space, each, widths, rng) for each in drawn]
+    drawn = [drawn_bits(space, architecture, widths, rng) for architecture in drawn]
     return [largest, uniform(space, largest, max(widths)), *drawn, uniform(space, smallest, min(widths))]
 
 
@@ -149,13 +149,13 @@ def drawn_kind(context: StepContext, stage: int, block: int, kinds: tuple[str, .
 
 
 def largest_of_step(context: StepContext) -> Architecture:
-    """Give the largest subnet of the kinds whose turn it is."""
+    """Return the largest subnet of the kinds whose turn it is."""
     rng = np.random.default_rng([context.seed, context.step, 1])
     return with_kinds(context.space, rotation(context.space, context.step, context.seed, member=0), rng, max)
 
 
 def smallest_of_step(context: StepContext) -> Architecture:
-    """Give the smallest subnet of the kinds whose turn it is: no kind is trained more often than the others."""
+    """Return the smallest subnet of the kinds whose turn it is: no kind is trained more often than the others."""
     rng = np.random.default_rng([context.seed, context.step, 8])
     return with_kinds(
         context.space, rotation(context.space, context.step, context.seed, member=1 + context.num_random), rng, min
@@ -166,7 +166,7 @@ def candidates(context: StepContext, count: int, chances: np.ndarray | None = No
     """Draw for each random subnet of a step a range of the cost, by `chances` if any, and `count` of its own."""
     rng, bins = np.random.default_rng([context.seed, context.step, 7]), context.bins()
     ranges = [bins[int(rng.choice(len(bins), p=chances))] for _ in range(context.num_random)]
-    return [[each[int(k)] for k in rng.integers(len(each), size=count)] for each in ranges]
+    return [[members[int(k)] for k in rng.integers(len(members), size=count)] for members in ranges]
 
 
 SAMPLINGS: dict[str, Callable[[StepContext], list[Architecture]]] = {
@@ -184,7 +184,7 @@ SAMPLINGS: dict[str, Callable[[StepContext], list[Architecture]]] = {
 def drawn_bits(
     space: SearchSpace, architecture: Architecture, widths: tuple[int, ...], rng: np.random.Generator
 ) -> Architecture:
-    """Give an architecture bits: one draw for all of it, or one for each part, equally often."""
+    """Return an architecture bits: one draw for all of it, or one for each part, equally often."""
     enabled: tuple[str | int, ...] = ("fp", *widths)
     if rng.random() < 0.5:
         return uniform(space, architecture, enabled[int(rng.integers(len(enabled)))])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -173,7 +172,7 @@ def search_of(run: Run, device: str) -> Search:
 def hand_designed_candidates(
     run: Run, models: Sequence[str], at: Conditions, pretrained: Path | None
 ) -> list[Candidate]:
-    """Enter presets of the run's space and timm models, each once, with the weights that they begin with."""
+    """Return presets of the run's space and timm models, each once, with the weights that they begin with."""
     presets, candidates = run.space().presets, {}
     for name in models:
         if name in presets:
@@ -195,7 +194,7 @@ def train_all(
     """
     dataset = own[candidates[0].id].dataset
     test, validation = dataset.test(), dataset.validation()
-    known: dict[str, Mapping[str, Any]] = {
+    known: dict[str, JsonObject] = {
         f"{described['id']}/{described['seed']}": described
         for described in (read_json(folder / "model.json") for folder in run.models())
     }
@@ -207,19 +206,19 @@ def train_all(
     return {network.id: [seed_accuracies(known[f"{network.id}/{seed}"]) for seed in seeds] for network in candidates}
 
 
-def seed_accuracies(row: Mapping[str, Any]) -> SeedAccuracies:
+def seed_accuracies(row: JsonObject) -> SeedAccuracies:
     """Return what one training reached, from a model.json or a line of trained.jsonl."""
     return SeedAccuracies(test=row["accuracy"], validation=row["validation_accuracy"])
 
 
 def judge(tuned: Tuned, test: AnySplit, validation: AnySplit) -> dict[str, float]:
-    """Give the accuracies of a network as it leaves: `accuracy` is that of the test split."""
+    """Return the accuracies of a network as it leaves: `accuracy` is that of the test split."""
     model = as_deployed(tuned.model)
     return {"accuracy": model_accuracy(model, test), "validation_accuracy": model_accuracy(model, validation)}
 
 
 def as_deployed(model: nn.Module) -> nn.Module:
-    """Give a network in eval mode, and a subnet as `nas finetune` writes it."""
+    """Return a network in eval mode, and a subnet as `nas finetune` writes it."""
     return (deployed(model) if isinstance(model, Subnet) else model).eval()
 
 

@@ -31,11 +31,11 @@ def network_latencies(
         return predict_networks(networks, absent, table)
     measured = measure_networks(search, networks, table, table.header.num_classes, console)
     write_measured(search, measured)
-    return {name: Latency(each.ms, each.ms, each.ms, "measured") for name, each in measured.items()}
+    return {name: Latency(one.ms, one.ms, one.ms, "measured") for name, one in measured.items()}
 
 
 def is_here(device: str, header: TableHeader) -> bool:
-    """Say whether networks can be measured on the device of a table: whether it is this machine or its GPU.
+    """Whether networks can be measured on the device of a table: whether it is this machine or its GPU.
 
     `NasError` where it is neither, and has no data sheet to predict from.
     """
@@ -101,7 +101,5 @@ def predict_networks(networks: Mapping[str, nn.Module], device: str, table: Late
 
 def write_measured(search: Search, measured: Mapping[str, Measurement]) -> None:
     """Keep the measurements beside the search: whole networks, in the conditions of its latency table."""
-    figures = {
-        name: {"ms": each.ms, "ms_p50": each.ms_p50, "rel_noise": each.rel_noise} for name, each in measured.items()
-    }
+    figures = {name: {"ms": one.ms, "ms_p50": one.ms_p50, "rel_noise": one.rel_noise} for name, one in measured.items()}
     write_json(search.measured_path, figures)

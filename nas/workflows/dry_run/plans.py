@@ -177,12 +177,12 @@ def plan_export(request: ExportRequest, console: Console) -> JsonObject:
 
 
 def sizes_of(space: SearchSpace) -> JsonObject:
-    """Give the size of a space and the costs of its ends."""
+    """Return the size of a space and the costs of its ends."""
     ends = {"smallest": space.smallest(), "largest": space.largest()}
     return {
         "space": space.name,
         "size": space.size,
-        **{name: cost_line(each, space.num_classes) for name, each in ends.items()},
+        **{name: cost_line(architecture, space.num_classes) for name, architecture in ends.items()},
     }
 
 
@@ -200,10 +200,10 @@ def network_line(row: FrontMember) -> str:
 
 
 def reachable(space: SearchSpace) -> JsonObject:
-    """Give the latencies that a space reaches on this CPU, where it has a table of that space."""
+    """Return the latencies that a space reaches on this CPU, where it has a table of that space."""
     headers = [(path, header) for path, header in tables_here("cpu") if header.space_hash == space.hash]
     if not headers:
         return {"latency": "not known yet: nas profile --device cpu measures this space"}
     table = LatencyTable.load(str(headers[0][0]))
     ends = {"fastest": fastest_architecture(table, space), "slowest": space.largest()}
-    return {name: describe(table.predict(each), table.header.scope) for name, each in ends.items()}
+    return {name: describe(table.predict(architecture), table.header.scope) for name, architecture in ends.items()}

@@ -54,8 +54,8 @@ def supernet_seconds(space: SearchSpace, dataset: Dataset, recipe: SupernetRecip
         for images, labels in few:
             train_step(training, images, labels)
             ends.append(time.monotonic())
-    each = (ends[-1] - ends[0]) / max(1, len(ends) - 1)
-    return recipe.epochs * steps * (each + reading)
+    step_seconds = (ends[-1] - ends[0]) / max(1, len(ends) - 1)
+    return recipe.epochs * steps * (step_seconds + reading)
 
 
 def trainings_seconds(trainings: Sequence[TrainingJob[Any]]) -> float:

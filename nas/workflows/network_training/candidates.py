@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from nas.data.datasets import Dataset
 from nas.export.description import TrainingDescription
+from nas.files import JsonObject
 from nas.nn.global_rng import exclusive, seeded
 from nas.nn.subnet import build_subnet
 from nas.nn.timm_model import Reference, build_reference
@@ -54,7 +54,7 @@ class Conditions:
 
 
 def subnet_from_scratch(identity: str, architecture: Architecture, num_classes: int) -> Candidate:
-    """Enter an architecture with fresh weights."""
+    """Return an architecture with fresh weights."""
 
     def make(seed: int) -> nn.Module:
         return fresh_subnet(without_bits(architecture), num_classes, seed)
@@ -63,7 +63,7 @@ def subnet_from_scratch(identity: str, architecture: Architecture, num_classes: 
 
 
 def inherited_subnet(architecture: Architecture, supernet: Supernet, dataset: Dataset) -> Candidate:
-    """Enter an architecture with the weights of its supernet, and BatchNorm statistics of its own."""
+    """Return an architecture with the weights of its supernet, and BatchNorm statistics of its own."""
 
     def make(seed: int) -> nn.Module:
         return inherited(supernet, without_bits(architecture), dataset)
@@ -78,7 +78,7 @@ def inherited(supernet: Supernet, architecture: Architecture, dataset: Dataset) 
 
 
 def hand_designed(reference: Reference, num_classes: int, weights: Path | None) -> Candidate:
-    """Enter a timm model with fresh weights, or those of a file."""
+    """Return a timm model with fresh weights, or those of a file."""
 
     def make(seed: int) -> nn.Module:
         with seeded(seed):
@@ -100,7 +100,7 @@ def largest_teacher(supernet: Supernet, dataset: Dataset) -> nn.Module:
 
 
 def training_of(candidate: Candidate, seed: int, at: Conditions) -> TrainingJob[Tuned]:
-    """Say how a candidate is trained: in floats by the recipe, then with its bits if it has any."""
+    """Return how a candidate is trained: in floats by the recipe, then with its bits if it has any."""
     bits = architecture_with_bits(candidate)
     float_steps, bits_steps = steps_of(candidate, at)
 
@@ -125,12 +125,12 @@ def training_of(candidate: Candidate, seed: int, at: Conditions) -> TrainingJob[
 
 
 def architecture_with_bits(candidate: Candidate) -> Architecture | None:
-    """Give the architecture of a candidate that has integer bits; None for all others."""
+    """Return the architecture of a candidate that has integer bits; None for all others."""
     return candidate.architecture if candidate.architecture is not None and has_bits(candidate.architecture) else None
 
 
 def steps_of(candidate: Candidate, at: Conditions) -> tuple[int, int]:
-    """Give the steps of a training in floats, and with bits."""
+    """Return the steps of a training in floats, and with bits."""
     with_bits = count_steps(at.dataset, bits_recipe(at.recipe)) if architecture_with_bits(candidate) else 0
     return count_steps(at.dataset, at.recipe), with_bits
 
@@ -148,8 +148,8 @@ def described_training(candidate: Candidate, at: Conditions, seed: int) -> Train
     )
 
 
-def described_settings(candidate: Candidate, at: Conditions) -> dict[str, Any]:
-    """Say what a training depends on beside its id and seed, in JSON types."""
+def described_settings(candidate: Candidate, at: Conditions) -> JsonObject:
+    """Return what a training depends on beside its id and seed, in JSON types."""
     of_supernet = candidate.start == "inherited" or at.teacher is not None
     return {
         "data": at.dataset.name,

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
-from nas.files import append_jsonl, read_jsonl
+from nas.files import JsonObject, append_jsonl, read_jsonl
 from nas.nn.threads import AT_ONCE, divided_cores
 from nas.progress import Console
 from nas.training.network import OnStep, Recipe
@@ -31,12 +31,12 @@ class TrainingJob(Generic[Trained]):
     steps: int
     make: Callable[[], nn.Module]
     train: Callable[[nn.Module, OnStep], Trained]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    settings: JsonObject = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """Tell trainings of the same settings apart."""
+        """Return trainings of the same settings apart."""
         return f"{self.id}/{self.seed}"
 
 
@@ -44,7 +44,7 @@ def side_by_side(
     trainings: Sequence[TrainingJob[Trained]], what: str, console: Console, done: Callable[[str, Trained], None]
 ) -> None:
     """Run trainings, two at a time; `done` is called with the name and the result of each, one call at a time."""
-    steps = dict.fromkeys((each.name for each in trainings), 0)
+    steps = dict.fromkeys((training.name for training in trainings), 0)
     stopped, one_at_a_time = Event(), Lock()
 
     def run(training: TrainingJob[Trained]) -> None:
@@ -60,10 +60,10 @@ def side_by_side(
             done(training.name, trained)
             advance(sum(steps.values()), f"{training.id} done")
 
-    total = sum(each.steps for each in trainings)
+    total = sum(training.steps for training in trainings)
     with divided_cores(), ThreadPoolExecutor(AT_ONCE) as pool, console.task(what, total) as advance:
         try:
-            for ended in as_completed([pool.submit(run, each) for each in trainings]):
+            for ended in as_completed([pool.submit(run, training) for training in trainings]):
                 ended.result()
         except BaseException:  # Ctrl-C, or one training failed: the other ends at its next step, none begins
             stopped.set()
@@ -77,10 +77,10 @@ def train_each(
     path: Path,
     what: str,
     console: Console,
-) -> dict[str, Mapping[str, Any]]:
-    """Train what has no line in `path` yet, and add its line as soon as it is judged; give the lines by name."""
+) -> dict[str, JsonObject]:
+    """Train what has no line in `path` yet, and add its line as soon as it is judged; return the lines by name."""
     known = matching_rows(read_jsonl(path, repair=True), trainings)
-    left = {each.name: each for each in trainings if each.name not in known}
+    left = {training.name: training for training in trainings if training.name not in known}
 
     def write(name: str, trained: Trained) -> None:
         training = left[name]
@@ -93,21 +93,19 @@ def train_each(
     return known
 
 
-def matching_rows(
-    rows: Iterable[Mapping[str, Any]], trainings: Sequence[TrainingJob[Any]]
-) -> dict[str, Mapping[str, Any]]:
-    """Give the rows that tell of exactly these trainings, by name."""
-    wanted = {each.name: each for each in trainings}
-    found = {}
+def matching_rows(rows: Iterable[JsonObject], trainings: Sequence[TrainingJob[Any]]) -> dict[str, JsonObject]:
+    """Return the rows that tell of exactly these trainings, by name."""
+    wanted = {training.name: training for training in trainings}
+    known = {}
     for row in rows:
         training = wanted.get(f"{row['id']}/{row['seed']}")
         if training and all(same(row.get(name), value) for name, value in training.settings.items()):
-            found[training.name] = row
-    return found
+            known[training.name] = row
+    return known
 
 
 def same(written: Any, wanted: Any) -> bool:
-    """Say whether a setting is the one written down; a recipe lacks the fields that came later, neutral ones."""
+    """Whether a setting is the one written down; a recipe lacks the fields that came later, neutral ones."""
     if isinstance(written, Mapping) and isinstance(wanted, Mapping):
         return {**asdict(Recipe()), **written} == {**asdict(Recipe()), **wanted}
     return bool(written == wanted)

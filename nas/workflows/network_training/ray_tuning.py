@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
-from nas.files import append_jsonl, read_jsonl
+from nas.files import JsonObject, append_jsonl, read_jsonl
 from nas.progress import Console
 from nas.search.parallel import connect
 from nas.training.divergence import Diverged
@@ -31,9 +31,9 @@ def tune_on_ray(
     console: Console,
     workers: RayWorkers,
 ) -> dict[str, Recipe]:
-    """Give the recipe of the best trial of each candidate; workers share the trials of one after the other.
+    """Return the recipe of the best trial of each candidate; workers share the trials of one after the other.
 
-    A tuning that was killed goes on: finished trials stand as they are in `folder`, the others begin anew. Ray's own
+    A tuning that was killed goes on: finished trials stand as they are in `folder`, the others begin again. Ray's own
     records are pickles, which could execute code: they live in a temporary folder and are never read. `NasError` where
     Ray cannot be reached or has too few CPUs.
     """
@@ -41,7 +41,10 @@ def tune_on_ray(
     import ray  # after it: what Ray binds to is settled when it is imported
 
     try:
-        return {each.id: tune_one(each, at, trials, seed, folder, console, workers.count) for each in candidates}
+        return {
+            candidate.id: tune_one(candidate, at, trials, seed, folder, console, workers.count)
+            for candidate in candidates
+        }
     finally:
         ray.shutdown()
 
@@ -66,23 +69,23 @@ def tune_one(
     return recipe_of(at.recipe, best["config"])
 
 
-def best_of(finished: Sequence[Mapping[str, Any]], base: Recipe) -> Mapping[str, Any]:
-    """Give the best trial; of several the default recipe, else the one whose settings come first.
+def best_of(finished: Sequence[JsonObject], base: Recipe) -> JsonObject:
+    """Return the best trial; of several the default recipe, else the one whose settings come first.
 
     Small validation splits make ties, and trials end in another order each time.
     """
     if not finished:
         raise NasError("no trial ended: every one of them failed", "Try one worker, which says why: --workers 1")
     settled = sorted(
-        finished, key=lambda each: (each["config"] != first_trial(base), json.dumps(each["config"], sort_keys=True))
+        finished, key=lambda trial: (trial["config"] != first_trial(base), json.dumps(trial["config"], sort_keys=True))
     )
-    return max(settled, key=lambda each: each[METRIC])
+    return max(settled, key=lambda trial: trial[METRIC])
 
 
 def tuner(
     trial: Any,
     base: Recipe,
-    known: Sequence[Mapping[str, Any]],
+    known: Sequence[JsonObject],
     trials: int,
     seed: int,
     num_workers: int,
@@ -106,12 +109,12 @@ def tuner(
     searcher = OptunaSearch(
         tuned_settings(base),
         seed=1000 * seed + len(known),  # one that goes on draws other settings than it began with
-        points_to_evaluate=None if any(each["config"] == first for each in known) else [first],
+        points_to_evaluate=None if any(trial_row["config"] == first for trial_row in known) else [first],
         metric=METRIC,
         mode="max",
     )
-    for each in known:
-        searcher.add_evaluated_point(each["config"], each[METRIC])
+    for trial_row in known:
+        searcher.add_evaluated_point(trial_row["config"], trial_row[METRIC])
     return tune.Tuner(
         trial,
         tune_config=tune.TuneConfig(
@@ -125,7 +128,7 @@ def tuner(
     )
 
 
-def train_trial(config: Mapping[str, Any], candidate: Candidate, at: Conditions, seed: int) -> None:
+def train_trial(config: JsonObject, candidate: Candidate, at: Conditions, seed: int) -> None:
     """Train by one recipe in a worker, and report its validation accuracy after every epoch."""
     import torch
     from ray import tune

@@ -26,15 +26,17 @@ def train_standalone(
     Every network is a line of `path` as soon as it is trained; those that have one are not trained again.
     """
     validation = dataset.validation()
-    trainings = [standalone_job(each, seed, dataset, recipe) for seed in range(seeds) for each in architectures]
+    trainings = [
+        standalone_job(architecture, seed, dataset, recipe) for seed in range(seeds) for architecture in architectures
+    ]
     known = train_each(
         trainings, lambda model: {"accuracy": model_accuracy(model, validation)}, path, "train alone", console
     )
-    return [[known[f"{each.id}/{seed}"]["accuracy"] for seed in range(seeds)] for each in architectures]
+    return [[known[f"{architecture.id}/{seed}"]["accuracy"] for seed in range(seeds)] for architecture in architectures]
 
 
 def standalone_job(architecture: Architecture, seed: int, dataset: Dataset, recipe: Recipe) -> TrainingJob[nn.Module]:
-    """Say how one architecture is trained from scratch."""
+    """Return how one architecture is trained from scratch."""
     steps = count_steps(dataset, recipe)
 
     def train(model: nn.Module, on_step: OnStep) -> nn.Module:

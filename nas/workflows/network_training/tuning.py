@@ -39,12 +39,12 @@ def tune_all(
     `folder` and never repeated.
     """
     if not trials:
-        return {each.id: at.recipe for each in candidates}
+        return {candidate.id: at.recipe for candidate in candidates}
     if workers.together:
         from nas.workflows.network_training.ray_tuning import tune_on_ray
 
         return tune_on_ray(candidates, at, trials, seed, folder, console, workers)
-    found: dict[str, Recipe] = {}
+    recipes: dict[str, Recipe] = {}
 
     def training(candidate: Candidate) -> TrainingJob[Recipe]:
         def tune(_: nn.Module, on_step: OnStep) -> Recipe:
@@ -54,16 +54,16 @@ def tune_all(
         return TrainingJob(id=candidate.id, seed=seed, steps=steps, make=nn.Identity, train=tune)
 
     def keep(name: str, recipe: Recipe) -> None:
-        found[name.rpartition("/")[0]] = recipe
+        recipes[name.rpartition("/")[0]] = recipe
 
-    side_by_side([training(each) for each in candidates], f"tune, {trials} trials each", console, keep)
-    return found
+    side_by_side([training(candidate) for candidate in candidates], f"tune, {trials} trials each", console, keep)
+    return recipes
 
 
 def run_study(
     candidate: Candidate, at: Conditions, trials: int, seed: int, folder: Path, on_step: OnStep, console: Console
 ) -> Recipe:
-    """Run the trials of one network that are not finished yet; give the recipe of the best."""
+    """Run the trials of one network that are not finished yet; return the recipe of the best."""
     import optuna
     from optuna.trial import TrialState
 
@@ -127,7 +127,7 @@ def open_study(candidate: Candidate, at: Conditions, seed: int, folder: Path) ->
 
 
 def told(trial: Any, study: Study) -> str:
-    """Say what came out of a trial."""
+    """Return what came out of a trial."""
     settings = ", ".join(f"{name} {value:.3g}" for name, value in trial.params.items())
     if trial.state.name == "PRUNED":
         return f"{settings}: fell behind"

@@ -66,10 +66,10 @@ class SearchOutcome:
         devices = self.devices.items()
         return {
             "run": str(self.run),
-            "tables": {device: asdict(found.table.header.scope) for device, found in devices},
-            "fronts": {device: [row.to_row() for row in found.front] for device, found in devices},
-            "presets": {device: [row.to_row() for row in found.presets] for device, found in devices},
-            "sanity": {device: found.quality for device, found in devices},
+            "tables": {device: asdict(result.table.header.scope) for device, result in devices},
+            "fronts": {device: [row.to_row() for row in result.front] for device, result in devices},
+            "presets": {device: [row.to_row() for row in result.presets] for device, result in devices},
+            "sanity": {device: result.quality for device, result in devices},
             "transfer": [row.to_row() for row in self.transfer],
         }
 
@@ -231,7 +231,7 @@ def prepare_folder(search: Search, record: SearchRecord, resume: bool) -> None:
     `NasError` where a search is resumed with other settings, weights or tables.
     """
     if resume and search.record_path.exists():
-        before, now = (without_min_accuracy(asked).to_json() for asked in (search.record(), record))
+        before, now = (without_min_accuracy(either).to_json() for either in (search.record(), record))
         for name, value in before.items():
             if now[name] != value:
                 raise NasError(
@@ -305,15 +305,15 @@ def accurate(front: list[FrontMember], least: float | None) -> list[FrontMember]
 def search_lines(outcome: SearchOutcome) -> list[str]:
     """Return in words what was found for each device."""
     lines = []
-    for device, found in outcome.devices.items():
-        front, presets = found.front, found.presets
+    for device, result in outcome.devices.items():
+        front, presets = result.front, result.presets
         best = max(front, key=lambda row: row.accuracy)
         latency = Latency(best.latency_ms, best.latency_low_ms, best.latency_high_ms, best.provenance)
         lines.append(
             f"{device}: {len(front)} subnets on the front, {front[0].latency_ms:.3g} to {front[-1].latency_ms:.3g} ms; "
             f"best {best.id}: {best.accuracy:.1%} inherited (validation) at "
-            f"{describe(latency, found.table.header.scope)}"
+            f"{describe(latency, result.table.header.scope)}"
         )
         lines += [f"{device}: {presets_sentence(front, presets)}"] if presets else []
-        lines += [f"{device}: {line}" for line in quality_sentences(SearchQuality.from_json(found.quality))]
+        lines += [f"{device}: {line}" for line in quality_sentences(SearchQuality.from_json(result.quality))]
     return [*lines, *transfer_lines(outcome.transfer)]

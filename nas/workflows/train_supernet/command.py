@@ -129,7 +129,7 @@ def check_same(
 ) -> None:
     """Raise `NasError` where a run was started with other settings."""
     manifest = run.manifest
-    asked = {
+    wanted = {
         "space": space.name,
         "data": request.data,
         "recipe": dataclasses.asdict(recipe),
@@ -137,7 +137,7 @@ def check_same(
         "seed": request.seed,
         "space_hash": space.hash,
     }
-    for name, value in asked.items():
+    for name, value in wanted.items():
         before = getattr(manifest, name)
         if before != value:
             raise NasError(

@@ -16,7 +16,7 @@ from nas.data.datasets import Dataset
 from nas.data.splits import AnySplit, Split, batches, take
 from nas.errors import NasError
 from nas.evaluation.accuracy import inherited_accuracy
-from nas.files import append_log, read_jsonl, write_bytes, write_text
+from nas.files import JsonObject, append_log, read_jsonl, write_bytes, write_text
 from nas.nn.global_rng import seeded
 from nas.nn.ranks import SINGLE_PROCESS, Ranks
 from nas.nn.tensor_file import save_checked
@@ -100,43 +100,45 @@ def begin(
         share = warm_start(supernet, Path(recipe.warm_start))
         console.say(f"warm start: {share:.0%} of the weights come from {recipe.warm_start}")
     table = table_of(recipe.sampling_device, space, console) if recipe.sampling_device else None
-    cost = None if table is None else (lambda each: table.predict(each).ms)
+    cost = None if table is None else (lambda architecture: table.predict(architecture).ms)
     front = front_members(Run(Path(recipe.front)), space) if recipe.front else []
     return SupernetTraining(supernet, recipe, seed, steps_per_epoch, cost, front)
 
 
 def split_where_due(training: SupernetTraining, dataset: Dataset, console: Console) -> SupernetTraining:
-    """Give kinds that are in conflict over a tensor one each, if this epoch is the one after which it is done."""
+    """Return kinds that are in conflict over a tensor one each, if this epoch is the one after which it is done."""
     before, due = (training.step - training.steps_per_epoch) / training.total_steps, training.recipe.split_after
     if not before < due <= training.step / training.total_steps < 1:
         return training
     rng = np.random.default_rng([training.seed, training.epoch, 13])
     images = batches(dataset.train(training.epoch), training.recipe.batch_size, rng, drop_last=True)
-    found = cosines(training.supernet, list(islice(images, JUDGED_BATCHES)), training.seed)
-    apart = sorted(name for name, each in found.items() if each < 0)
-    console.say(f"{len(apart)} of {len(found)} tensors that kinds share are pulled apart by their gradients: now split")
+    cosine_of = cosines(training.supernet, list(islice(images, JUDGED_BATCHES)), training.seed)
+    apart = sorted(name for name, cosine in cosine_of.items() if cosine < 0)
+    console.say(
+        f"{len(apart)} of {len(cosine_of)} tensors that kinds share are pulled apart by their gradients: now split"
+    )
     return training.split(apart) if apart else training
 
 
-def roll_back(training: SupernetTraining, run: Run, found: Diverged, console: Console) -> None:
+def roll_back(training: SupernetTraining, run: Run, reason: Diverged, console: Console) -> None:
     """Go back to the last checkpoint with a lower rate; `NasError` after MOST_ROLLBACKS of them."""
     times = training.rollbacks + 1
     if times > MOST_ROLLBACKS:
         lower = f"{0.2 * training.recipe.learning_rate:.1g}"
         raise NasError(
-            f"the training diverged again after {MOST_ROLLBACKS} roll-backs: {found}",
+            f"the training diverged again after {MOST_ROLLBACKS} roll-backs: {reason}",
             f"Start a new run with --set learning_rate={lower}, and see that the images are sound",
-        ) from found
+        ) from reason
     state = read_checkpoint(run.path, console)
     assert state is not None, "one is written before the first step"
     training.restore(state)
     training.rollbacks = times
     factor = ROLLBACK_RATE**times
-    console.say(f"diverged: {found}; back to epoch {training.epoch} with {factor:g} times the rate ({times})")
+    console.say(f"diverged: {reason}; back to epoch {training.epoch} with {factor:g} times the rate ({times})")
 
 
 def one_epoch(training: SupernetTraining, dataset: Dataset, advance: Advance) -> float:
-    """Train one epoch; give the mean loss of the largest subnets."""
+    """Train one epoch; return the mean loss of the largest subnets."""
     epoch, size, share = training.epoch, training.recipe.batch_size, training.supernet.ranks.share
     rng, split = np.random.default_rng([training.seed, epoch]), dataset.train(epoch)
     if training.recipe.image_importance:
@@ -147,8 +149,8 @@ def one_epoch(training: SupernetTraining, dataset: Dataset, advance: Advance) ->
     return train_epoch(training, parts, lambda step: advance(step, ""))
 
 
-def row_of(training: SupernetTraining, loss: float, logged: AnySplit, calibration: Tensor) -> dict[str, Any]:
-    """Say how far the averaged weights are; accuracies are on the validation split."""
+def row_of(training: SupernetTraining, loss: float, logged: AnySplit, calibration: Tensor) -> JsonObject:
+    """Return how far the averaged weights are; accuracies are on the validation split."""
     space = training.supernet.space
     averaged = Supernet(space, sharing=training.supernet.sharing)
     averaged.load_state_dict(training.average.state_dict())
@@ -165,8 +167,8 @@ def row_of(training: SupernetTraining, loss: float, logged: AnySplit, calibratio
     return {"epoch": training.epoch, "images": images, "loss": loss, "rollbacks": training.rollbacks, **reached}
 
 
-def note_of(row: dict[str, Any]) -> str:
-    """Say in a few words what an epoch reached."""
+def note_of(row: JsonObject) -> str:
+    """Return in a few words what an epoch reached."""
     return " ".join(f"{name} {100 * row[f'accuracy_{name}']:.1f}%" for name in ("largest", "smallest", "random"))
 
 
@@ -181,7 +183,7 @@ def keep_rows(run: Run, epochs: int, ranks: Ranks) -> None:
 
 
 def first_samples(split: Any, count: int) -> Any:
-    """Give the first samples of a split that is held in memory, in its fixed order; a lazy one as it is."""
+    """Return the first samples of a split that is held in memory, in its fixed order; a lazy one as it is."""
     if isinstance(split, Split):
         return Split(split.images[:count], split.labels[:count])
     return split

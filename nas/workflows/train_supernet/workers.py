@@ -1,4 +1,4 @@
-"""One supernet trained by several processes, which Ray Train starts, joins and, when one dies, starts anew."""
+"""One supernet trained by several processes, which Ray Train starts, joins and, when one dies, starts again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from nas.data.datasets import load_dataset
 from nas.errors import NasError
-from nas.files import write_bytes
+from nas.files import JsonObject, write_bytes
 from nas.nn.ranks import Ranks
 from nas.progress import Console
 from nas.run.run import Run
@@ -83,7 +83,7 @@ def train_by_workers(
             ray.shutdown()
 
 
-def on_this_machine() -> dict[str, Any]:
+def on_this_machine() -> JsonObject:
     """Ask Ray for an actor where the command was called: the run's folder is there."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -124,8 +124,8 @@ def join(ranks: Ranks) -> None:
 def interface_of(address: str) -> str | None:
     """Name the network interface that has an address; None where the system does not tell."""
     for _, name in socket.if_nameindex():
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, suppress(OSError):
-            answer = ioctl(asked.fileno(), SIOCGIFADDR, struct.pack("256s", name.encode()))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            answer = ioctl(probe.fileno(), SIOCGIFADDR, struct.pack("256s", name.encode()))
             if socket.inet_ntoa(answer[20:24]) == address:
                 return name
     return None
@@ -146,17 +146,17 @@ def until_done(training: Future[Any], messages: Any) -> Iterator[Any]:
 
 
 def check_deaths(error: Exception) -> None:
-    """Tell a training that workers have died of from one that a bug has ended."""
+    """Return a training that workers have died of from one that a bug has ended."""
     from ray.exceptions import RayActorError
 
     failures = [getattr(error, "controller_failure", None), *getattr(error, "worker_failures", {}).values()]
-    if any(isinstance(each, RayActorError) for each in failures):
+    if any(isinstance(failure, RayActorError) for failure in failures):
         hint = "Continue with --resume; fewer --workers need less memory"
         raise NasError(f"more than {MOST_DEATHS} times workers of this training have died", hint) from error
 
 
 class RemoteConsole(Console):
-    """Says things where the command was called, not in the worker."""
+    """A console that speaks where the command was called, not in the worker."""
 
     def __init__(self, messages: Any) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class RemoteConsole(Console):
         self.messages.put(text)
 
 
-def train_share(job: dict[str, Any]) -> None:
+def train_share(job: JsonObject) -> None:
     """What every worker runs, and runs again when one has died."""
     import ray.train
 

@@ -44,7 +44,9 @@ def tables(count, heads=4, dtype=torch.float64):
 
 
 def relative(found, wanted):
-    return ((found.double() - wanted.double()).norm() / wanted.double().norm()).item()
+    """Return the norm of the difference as a share of the norm of `wanted`; 0 where both are zero."""
+    error = (found.double() - wanted.double()).norm()
+    return (error / wanted.double().norm()).item() if error else 0.0
 
 
 def run(tensors, form="auto", **options):
@@ -61,11 +63,15 @@ def run(tensors, form="auto", **options):
         dispatch.ONE_CHUNK_TOKENS["cpu"] = limit
 
 
-def check(form, tensors, oracle, of_y, of_gradients, **options):
+def check(form, tensors, oracle, of_y, of_gradients, of_decays=None, **options):
+    """Compare with the oracle; `of_decays` is the limit for gradients of `a` and `log_scale`, else `of_gradients`."""
     wanted, wanted_gradients = oracle
     y, gradients = run(tensors, form=form, **options)
     assert relative(y, wanted) <= of_y
-    assert max(map(relative, gradients, wanted_gradients)) <= of_gradients
+    names = [*("x", "dt", "a", "b", "c"), *(name for name in ("log_scale", "log_weight") if name in options)]
+    for name, gradient, wanted_gradient in zip(names, gradients, wanted_gradients, strict=True):
+        of_decay = of_decays is not None and name in ("a", "log_scale")
+        assert relative(gradient, wanted_gradient) <= (of_decays if of_decay else of_gradients), name
 
 
 # Items 2, 3 and 6: the forms agree.
@@ -177,7 +183,8 @@ def test_directions_may_have_decays_and_weights_of_their_own(form, mode, pattern
     oracle = run(inputs((7, 9)), form="sequential", **options, **tables(4))
     check(form, inputs((7, 9)), oracle, 1e-12, 1e-11, **options, **tables(4))
     single = inputs((7, 9), dtype=torch.float32)
-    check(form, single, oracle, 2e-6, 2e-5, **options, **tables(4, dtype=torch.float32))
+    # A decay's gradient sums terms of both signs over all tokens. What cancels there differs between CPUs.
+    check(form, single, oracle, 2e-6, 5e-6, of_decays=5e-5, **options, **tables(4, dtype=torch.float32))
 
 
 @pytest.mark.parametrize("form", ["sequential", *FORMS])

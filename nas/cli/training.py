@@ -212,7 +212,7 @@ def audit_command(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Return how far the numbers can be trusted: inherited against stand-alone accuracy, table against whole networks.
+    """Say how far the numbers can be trusted: inherited against stand-alone accuracy, table against whole networks.
 
     Killed, it goes on when it is started again. Exit code 4: the order may be chance (the 95 % interval of Kendall's
     tau begins at 0 or below), or the latency table failed its validation.

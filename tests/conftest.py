@@ -38,10 +38,10 @@ class Outcome:
     err: str
 
 
-@pytest.fixture(scope="session")
-def child_environment() -> dict[str, str]:
+@pytest.fixture
+def child_environment() -> Callable[[], dict[str, str]]:
     """Return the environment of a command of its own, which has to bind Ray by itself."""
-    return {name: value for name, value in os.environ.items() if name != RAY_BINDING}
+    return lambda: {name: value for name, value in os.environ.items() if name != RAY_BINDING}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,7 +85,7 @@ def nas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def spawn(child_environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def spawn(child_environment: Callable[[], dict[str, str]]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start one command in a process of its own; what still runs at the end of the test is killed."""
     started = []
 
@@ -96,7 +96,7 @@ def spawn(child_environment: dict[str, str]) -> Iterator[Callable[..., subproces
             subprocess.Popen(
                 command,
                 cwd=cwd,
-                env={**child_environment, "PYTHONPATH": paths},
+                env={**child_environment(), "PYTHONPATH": paths},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

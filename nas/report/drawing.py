@@ -10,7 +10,7 @@ from nas.report.content import blocks_of, directions_in
 from nas.report.figures import colour
 from nas.report.scan_grid import scan_icon
 from nas.space.architecture import Architecture, Block
-from nas.space.settings import several
+from nas.space.merge_mode import several
 
 if TYPE_CHECKING:
     from nas.search.evaluation_row import JudgedNetwork

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from nas.space.architecture import Bits
 from nas.space.chunks import chunk_count, chunk_size
+from nas.space.merge_mode import effective_mode
 from nas.space.operator import ACTIVATION_BITS, Operator, halve
 from nas.space.scan import QUADRATIC_MAX_TOKENS
-from nas.space.settings import BRANCHES, effective_mode, hidden_width, scope_side
+from nas.space.settings import BRANCHES, hidden_width, scope_side
 
 FLOAT_BITS, FLOAT_BYTES = 32, 4  # of a scale as well; zero points are stored once for all
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from nas.space.architecture import Bits
 from nas.space.chunks import chunk_count
+from nas.space.merge_mode import effective_mode
 from nas.space.operator import Operator, halve
 from nas.space.scan import QUADRATIC_MAX_TOKENS
-from nas.space.settings import effective_mode, scope_side
+from nas.space.settings import scope_side
 
 INDEX_BYTES = FLOAT_BYTES = 4
 SETS_BYTES, PADDING_BYTES = 530, 160  # of an attention that is not global; where sets at the border are filled up

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.space.settings import BRANCHES, effective_mode, hidden_width, several
+from nas.space.merge_mode import effective_mode, several
+from nas.space.settings import BRANCHES, hidden_width
 
 Settings = Mapping[str, Any]
 Requirement = Callable[[int, Settings], str | None]  # (width, settings) -> what does not fit

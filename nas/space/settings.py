@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from nas.errors import did_you_mean
-from nas.space.architecture import Setting
 from nas.space.limits import LARGEST, MOST_BLOCKS, MOST_PIXELS
 from nas.space.scan import scan_names
 
@@ -60,18 +59,6 @@ def scans(value: Any) -> str | None:
 def merge_mode(value: Any) -> str | None:
     """Accept how several directions are merged: `sum` (all heads see all) or `group` (each head sees one)."""
     return None if value in ("sum", "group") else "must be sum or group"
-
-
-def several(directions: Any) -> bool:
-    """Whether there are several directions: with a single one their mode has no effect."""
-    return len(directions) > 1
-
-
-def effective_mode(settings: Mapping[str, Setting]) -> str:
-    """Return the mode of a block's scans; `sum` where it has no effect, or is not a setting of the kind."""
-    mode = settings.get("mode", "sum")
-    assert isinstance(mode, str)
-    return mode if several(settings.get("directions", ())) else "sum"
 
 
 def scope(value: Any) -> str | None:

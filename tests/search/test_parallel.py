@@ -184,6 +184,6 @@ def test_two_nodes_of_which_one_may_die_find_what_one_process_finds(mode, tmp_pa
 def test_ray_that_was_imported_too_early_to_stay_on_this_machine_is_refused(child_environment):
     code = "import ray; from nas.search.parallel import connect; connect(1, None)"
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=child_environment
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=child_environment()
     )
     assert "NasError" in ended.stderr and "imported too early" in ended.stderr

@@ -68,9 +68,9 @@ def test_a_pick_with_bits_is_trained_exported_and_measured_as_integers_and_hand_
     folder = RUN / "models" / picked
     model, described = load_model(folder)
     file = (folder / "model.onnx").read_bytes()
-    assert described["integer_kernels"] == described["promised_kernels"] == dict(integer_kernels(file))
-    assert described["file_bytes"] == len(file) == pytest.approx(described["size_bytes"], rel=0.05)
-    side = described["resolution"]
+    assert described.bits.integer_kernels == described.bits.promised_kernels == dict(integer_kernels(file))
+    assert described.bits.file_bytes == len(file) == pytest.approx(described.size_bytes, rel=0.05)
+    side = described.resolution
     images = np.random.default_rng(0).random((1, 3, side, side), np.float32)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

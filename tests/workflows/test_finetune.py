@@ -12,9 +12,8 @@ from nas.errors import NasError
 from nas.evaluation.accuracy import model_accuracy
 from nas.hardware.table.table_file import read_table
 from nas.progress import Console
-from nas.space.architecture import Architecture
 from nas.space.cost import architecture_cost
-from nas.workflows.finetune import finetune, load_model
+from nas.workflows.finetune import finetune, load_model, read_model
 from nas.workflows.requests import FinetuneRequest
 
 RUN = Path("runs/tiny")
@@ -46,22 +45,22 @@ def test_what_model_json_says_can_be_measured_again(finished):
     dataset = load_dataset("digits", 0)
     for folder in (RUN / "models").iterdir():
         model, described = load_model(folder)
-        assert described["accuracy"] == model_accuracy(model, dataset.test())
-        assert described["validation_accuracy"] == model_accuracy(model, dataset.validation())
-        architecture = Architecture.from_dict(described["architecture"])
+        assert described.accuracy == model_accuracy(model, dataset.test())
+        assert described.validation_accuracy == model_accuracy(model, dataset.validation())
+        architecture = described.architecture
         cost = architecture_cost(architecture, 10)
-        assert (described["num_params"], described["macs"]) == (cost.num_params, cost.macs)
-        assert described["num_params"] == sum(parameter.numel() for parameter in model.parameters())
-        assert described["id"] == architecture.id
+        assert (described.num_params, described.macs) == (cost.num_params, cost.macs)
+        assert described.num_params == sum(parameter.numel() for parameter in model.parameters())
+        assert described.id == architecture.id
         row = next(row for row in front() if row["id"] == architecture.id)
-        assert described["inherited_accuracy"] == row["accuracy"]
-        assert described["latency_ms"] == row["latency_ms"]
+        assert described.inherited_accuracy == row["accuracy"]
+        assert described.latency_ms == row["latency_ms"]
 
 
 def test_the_reloaded_weights_and_the_onnx_file_give_the_same_logits(finished):
     for folder in (RUN / "models").iterdir():
         model, described = load_model(folder)
-        size = described["resolution"]
+        size = described.resolution
         images = np.random.default_rng(0).standard_normal((1, 3, size, size)).astype(np.float32)
         session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
         (logits,) = session.run(None, {"images": images})
@@ -115,7 +114,7 @@ def test_the_latency_of_a_model_is_the_sum_of_its_table_rows(finished):
 
     header, rows = read_table(Path("latency_tables/cpu/onnxruntime-fp32-b1-t1-toy.json"))
     for path in (RUN / "models").glob("*/model.json"):
-        described = json.loads(path.read_text())
-        placed = operators(Architecture.from_dict(described["architecture"]), 10)
+        described = read_model(path.parent)
+        placed = operators(described.architecture, 10)
         total = header.null_ms + sum(rows[op.key].ms for op in placed)
-        assert described["latency_ms"] == pytest.approx(header.correction.b * total)
+        assert described.latency_ms == pytest.approx(header.correction.b * total)

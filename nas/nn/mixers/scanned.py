@@ -11,8 +11,9 @@ from nas.nn.mixers.state_space import StateSpaceCore, by_head, initial_a_log
 from nas.nn.mixers.tokens import Grid, grid_of
 from nas.nn.quantizer import TensorQuantizer
 from nas.nn.ssd import ssd
+from nas.space.merge_mode import effective_mode
 from nas.space.operator import Operator
-from nas.space.settings import effective_mode, hidden_width
+from nas.space.settings import hidden_width
 
 DILATIONS = (1, 3, 5)  # of the 3x3 convolutions that fuse states
 

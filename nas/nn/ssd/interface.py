@@ -19,7 +19,7 @@ from nas.nn.ssd.fused import mix_fused
 from nas.nn.ssd.quadratic import mix_quadratic
 from nas.nn.ssd.sequential import mix_sequential
 from nas.nn.ssd.triton import mix_triton
-from nas.space.settings import effective_mode
+from nas.space.merge_mode import effective_mode
 
 # A form maps (inputs x dt [b, L, H, P], log decay dt A [b, L, H], B, C, directions) to [b, L, H, P].
 FORMS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Directions], Tensor]] = {

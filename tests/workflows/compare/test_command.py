@@ -3,6 +3,7 @@ import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -217,9 +218,9 @@ def test_on_a_device_that_is_not_at_hand_every_latency_is_predicted_and_says_so(
 
 
 def test_a_table_of_another_machine_is_not_measured_on_this_one():
-    own = {"device_kind": "cpu", "fingerprint": this_machine().fingerprint}
+    own = SimpleNamespace(device_kind="cpu", fingerprint=this_machine().fingerprint)
     assert is_here("my-laptop", own)
-    other = {"device_kind": "cpu", "fingerprint": {**own["fingerprint"], "model": "another"}}
+    other = SimpleNamespace(device_kind="cpu", fingerprint={**own.fingerprint, "model": "another"})
     with pytest.raises(NasError, match=r"my-laptop is not at hand: its table was measured on 'another'.*and this is"):
         is_here("my-laptop", other)
-    assert not is_here("a100", {"device_kind": "cuda", "fingerprint": {"model": "NVIDIA A100 SXM4 80 GB"}})
+    assert not is_here("a100", SimpleNamespace(device_kind="cuda", fingerprint={"model": "NVIDIA A100 SXM4 80 GB"}))

@@ -209,7 +209,7 @@ def rows_and_ends(path: Path) -> Iterator[tuple[Stored, int]]:
             if not line.endswith(b"\n"):
                 return
             end += len(line)
-            yield read_object(decoded(line), f"{path}, line {number}", "Remove that line, or start anew"), end
+            yield read_object(decoded(line), f"{path}, line {number}", "Remove that line, or start again"), end
 
 
 def decoded(line: bytes) -> str:

@@ -68,7 +68,7 @@ def run_study(
     from optuna.trial import TrialState
 
     study = open_study(candidate, at, seed, folder)
-    for left in study.get_trials(states=(TrialState.RUNNING,)):  # killed in the middle: that one begins anew
+    for left in study.get_trials(states=(TrialState.RUNNING,)):  # killed in the middle: that one begins again
         study.tell(left.number, state=TrialState.FAIL)
         study.enqueue_trial(left.params)
     while (number := len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))) < trials:

@@ -33,7 +33,7 @@ def train(recipe, ranks):
     images = torch.from_numpy(rng.normal(size=(STEPS, BATCH, 3, 16, 16))).float()
     labels = torch.from_numpy(rng.integers(10, size=(STEPS, BATCH)))
     parts = [(images[k][ranks.share], labels[k][ranks.share]) for k in range(STEPS)]
-    training.gradients.add(sandwich(training.turn(*parts[0]), recipe.sampling), *parts[0])
+    training.gradients.add(sandwich(training.context(*parts[0]), recipe.sampling), *parts[0])
     named = training.supernet.named_parameters()
     gradients = {name: each.grad.clone() for name, each in named if each.grad is not None}
     buffers = {name: each.clone() for name, each in training.supernet.named_buffers()}

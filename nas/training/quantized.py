@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.splits import Dataset
+from nas.nn.global_rng import exclusive
 from nas.nn.quantizer import initialised
 from nas.nn.subnet import Subnet, build_subnet, resize
 from nas.space.architecture import Architecture
@@ -34,7 +35,8 @@ def quantize_model(parent: Subnet, architecture: Architecture, num_classes: int,
     Every step has the least squared error (`nas.nn.quantizer.best_steps`), those of activations on `images`
     [n, 3, h, w].
     """
-    child = build_subnet(architecture, num_classes).eval()
+    with exclusive():  # trainings run side by side; the drawn weights are overwritten below
+        child = build_subnet(architecture, num_classes).eval()
     placed = operators(architecture, num_classes)
     kept = [layer for layer, op in zip(child.layers, placed, strict=True) if op.kind not in TRANSITIONS]
     for layer, source in zip(kept, parent.layers, strict=True):

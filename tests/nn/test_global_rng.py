@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from nas.nn.global_rng import exclusive, seeded
+from nas.nn.subnet import build_subnet
 from nas.space.architecture import Architecture
 from nas.training.mixup import mixed
+from nas.training.quantized import quantize_model
 from nas.workflows.network_training.candidates import fresh_subnet
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +33,7 @@ def weights_of(architecture: Architecture) -> list[torch.Tensor]:
     return [tensor.clone() for tensor in fresh_subnet(architecture, 10, seed=3).state_dict().values()]
 
 
-def test_threads_that_build_and_mix_at_once_draw_what_each_would_draw_without_the_others(toy):
+def test_threads_that_build_mix_and_quantise_at_once_draw_what_each_would_draw_without_the_others(toy):
     architecture, images, labels = toy.smallest(), torch.rand(8, 3, 16, 16), torch.arange(8)
 
     def mix() -> list[torch.Tensor]:
@@ -40,7 +42,12 @@ def test_threads_that_build_and_mix_at_once_draw_what_each_would_draw_without_th
     def build() -> list[torch.Tensor]:
         return weights_of(architecture)
 
-    work = {build: build(), mix: mix()}
+    parent = build_subnet(architecture, 10).eval()
+
+    def quantise() -> list[torch.Tensor]:  # builds a network, whose weights it overwrites
+        return list(quantize_model(parent, architecture, 10, images).state_dict().values())
+
+    work = {build: build(), mix: mix(), quantise: quantise()}
     with ThreadPoolExecutor(4) as pool:
         results = [(task, pool.submit(task)) for _ in range(250) for task in work]
         differ = sum(

@@ -13,7 +13,13 @@ from nas.space.search_space import SearchSpace
 SCHEMA_VERSION = 1
 LARGEST = 1e18  # of any number in a table
 PROVENANCES = ("measured", "interpolated", "predicted")
-NOT_STORED = ("correction", "evidence")  # under their own name, as a plain field
+NOT_STORED = ("correction", "evidence", "key_order")  # under their own name, as a plain field
+# The order in which the .json of a new table holds its keys; a table that was read keeps its own.
+DESCRIBED = ("schema_version", "unit", "per", "provenance", "device", "device_kind", "fingerprint", "backend", "dtype")
+SETTING = ("batch", "threads", "versions", "protocol", "space", "space_hash", "space_definition", "num_classes")
+CONDITIONS = ("resolutions", "null_ms", "date", "load_start", "clocks_start", "load_end", "clocks_end")
+MEASURED_KEYS = (*DESCRIBED, *SETTING, *CONDITIONS, "interpolation", "integer", "correction", "validation", "sigma_sys")
+PREDICTED_KEYS = (*DESCRIBED, *SETTING, *CONDITIONS, "correction", "sigma_sys", "validation", "prediction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,7 @@ class TableHeader:
     validation: JsonObject
     csv_sha256: str = ""
     evidence: JsonObject = field(default_factory=dict)
+    key_order: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def scope(self) -> TableScope:
@@ -80,9 +87,14 @@ class TableHeader:
         return replace(self, space_definition=space.to_dict(), space_hash=space.hash)
 
     def to_json(self) -> JsonObject:
-        """Return the object that the table's .json holds."""
+        """Return the object that the table's .json holds, its keys in the order of the file it was read from."""
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in NOT_STORED}
-        return {**plain, "correction": asdict(self.correction), **self.evidence}
+        content = {**plain, "correction": asdict(self.correction), **self.evidence}
+        new = PREDICTED_KEYS if self.provenance == "predicted" else MEASURED_KEYS
+        keys = [name for name in self.key_order or new if name in content]
+        rest = [name for name in content if name not in keys and name != "csv_sha256"]
+        last = [] if "csv_sha256" in keys else ["csv_sha256"]
+        return {name: content[name] for name in (*keys, *rest, *last)}
 
 
 KINDS: dict[str, type] = {
@@ -123,4 +135,5 @@ def header_from_json(content: JsonObject, path: Path) -> TableHeader:
         raise broken(path, f"has provenance {content['provenance']!r}, not one of {', '.join(PROVENANCES)}")
     plain = {name: content[name] for name in KINDS if name != "correction"}
     evidence = {name: value for name, value in content.items() if name not in KINDS}
-    return TableHeader(**plain, correction=Correction.from_dict(content["correction"]), evidence=evidence)
+    correction = Correction.from_dict(content["correction"])
+    return TableHeader(**plain, correction=correction, evidence=evidence, key_order=tuple(content))

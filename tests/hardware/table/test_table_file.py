@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nas.errors import NasError
 from nas.hardware.table.header import TableHeader
 from nas.hardware.table.table_file import COLUMNS, Row, read_table, shape_columns, write_table
+from nas.shipped import SHIPPED_TABLES
 from nas.space.operator import Operator, place_stem
 
 POSITIVE = st.floats(1e-9, 1e6)
@@ -207,3 +208,18 @@ def test_new_rows_beside_an_old_header_are_recognised(toy_table: Path, toy_heade
     json_file(toy_table).write_bytes(old)  # as a kill between the two moves would leave it
     with pytest.raises(NasError, match="SHA-256"):
         read_table(json_file(toy_table))
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED_TABLES.glob("*/*.json")), ids=lambda path: path.stem)
+def test_a_shipped_table_is_written_back_to_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    header, rows = read_table(path)
+    write_table(header, rows, tmp_path / path.stem)
+    assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert csv_file(tmp_path / path.stem).read_bytes() == path.with_suffix(".csv").read_bytes()
+
+
+@pytest.mark.parametrize("stem", ["a100-sxm4-80gb/cudagraph-bf16-b1-toy", "cpu-x86-avx512/onnxruntime-fp32-b1-t1-toy"])
+def test_a_new_header_has_its_keys_in_the_order_of_a_shipped_one(stem: str) -> None:
+    path = SHIPPED_TABLES / f"{stem}.json"
+    new = replace(read_table(path)[0], key_order=())
+    assert list(new.to_json()) == list(json.loads(path.read_text()))

@@ -135,5 +135,8 @@ def header_from_json(content: JsonObject, path: Path) -> TableHeader:
         raise broken(path, f"has provenance {content['provenance']!r}, not one of {', '.join(PROVENANCES)}")
     plain = {name: content[name] for name in KINDS if name != "correction"}
     evidence = {name: value for name, value in content.items() if name not in KINDS}
-    correction = Correction.from_dict(content["correction"])
+    try:
+        correction = Correction.from_dict(content["correction"])
+    except NasError as error:
+        raise broken(path, f"is damaged: {error.message}") from error
     return TableHeader(**plain, correction=correction, evidence=evidence, key_order=tuple(content))

@@ -120,6 +120,7 @@ def test_columns_spell_the_key_out() -> None:
         ({"batch": 0}, "batch = 0"),
         ({"num_classes": -1}, "num_classes = -1"),
         ({"provenance": "guessed"}, "guessed"),
+        ({"correction": {}}, r"onnxruntime-fp32-b1-t1-toy.json is damaged: the correction .* lacks a number"),
         ({"provenance": "predicted"}, "is measured in a table that is predicted"),
         ({"space_hash": ...}, "space_hash"),
         ({"correction": ...}, "correction"),

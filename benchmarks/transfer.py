@@ -42,7 +42,7 @@ from nas.statistics import kendall_tau
 
 DEVICE = "a100-sxm4-80gb"
 REGIMES = {("fp16", "bf16"): "fp16", ("fp32",): "fp32", ("tf32",): "tf32"}  # dtypes that share a scale: whose figures
-# The models of the steering folder's data file; all others are from the same papers, by way of its reference page.
+# Models whose throughput was read from the data of a paper; those of the others were read from its text.
 IN_DATA_FILE = {
     *("regnety_040", "resnetv2_101", "swin_small_patch4_window7_224", "swinv2_tiny_window8_256", "tnt_s_patch16_224"),
     *("twins_svt_small", "twins_svt_base", "visformer_small", "nextvit_small", "nextvit_base", "efficientformer_l1"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
 
 from nas.errors import NasError
-from nas.files import REMEDY, JsonObject, Stored, iterate_jsonl, read_jsonl
+from nas.files import REMEDY, JsonObject, Stored, read_jsonl
 from nas.hardware.table.latency_table import LatencyTable
 from nas.search.evaluation_row import EvaluationRow, FrontMember, JudgedNetwork, PresetRow
 from nas.search.problem import Counts, Evaluation, Genome
@@ -63,11 +63,6 @@ def evaluation_row(evaluation: Evaluation, counted: Counts, table: LatencyTable,
 def read_evaluations(path: Path, repair: bool = False) -> list[EvaluationRow]:
     """Read evaluations.jsonl as `nas.files.read_jsonl` does; `NasError` for a damaged row."""
     return [evaluation_of(row) for row in read_jsonl(path, repair=repair)]
-
-
-def iterate_evaluations(path: Path) -> Iterator[EvaluationRow]:
-    """Read evaluations.jsonl row by row, for files that are larger than memory."""
-    return map(evaluation_of, iterate_jsonl(path))
 
 
 def evaluation_of(row: Stored) -> EvaluationRow:

@@ -84,7 +84,7 @@ def test_quantising_twice_changes_nothing(seed):
 
 @pytest.mark.parametrize(("bits", "step", "decibel"), [(8, 0.031, 40.5), (4, 0.353, 18.9), (2, 1.226, 7.2)])
 def test_the_search_finds_the_best_step_of_a_gaussian(bits, step, decibel):
-    """Figures of a unit Gaussian's best narrow grids: shared/reference/quantization.md, section 2."""
+    """Best narrow grids of a unit Gaussian: their step and signal-to-noise ratio in decibel."""
     value = torch.randn(1, 200_000, generator=torch.Generator().manual_seed(0))
     low, high = code_range(bits)
     found = best_steps(value, low, high)
